@@ -1,0 +1,63 @@
+# Everything runs from here: `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A CPU wheel of torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+TORCH := torch==2.13.0
+STAMP := $(VENV)/.installed
+
+# The demo keeps all it makes in this folder; `rm -r .demo` starts anew.
+DEMO := .demo
+DEMO_SERVE ?= 1
+DEMO_IMAGES ?= 3600
+DEMO_FLAGS := --epochs 6 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 --checkpoint-steps 100
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install the locked dependencies
+
+$(STAMP): pyproject.toml locks/dev.txt
+	@echo "Installing into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r locks/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: $(STAMP) ## From phantom radiographs to a served model, in ten minutes on two cores
+	@CXR="$(BIN)/cxr" DEMO="$(DEMO)" IMAGES="$(DEMO_IMAGES)" SERVE="$(DEMO_SERVE)" FLAGS="$(DEMO_FLAGS)" sh scripts/demo.sh
+
+test: $(STAMP) ## Run all tests
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
+
+lint: $(STAMP) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/results
+	$(BIN)/python -m benchmarks.prepare
+	$(BIN)/python -m benchmarks.training
+
+lock: $(STAMP) ## Resolve the dependencies anew into locks/
+	$(BIN)/uv lock --upgrade
+	$(call export_lock,serve,)
+	$(call export_lock,train,--extra train)
+	$(call export_lock,dev,--extra dev)
+
+define export_lock
+	$(BIN)/uv export --quiet --frozen --no-header --no-annotate --no-emit-project --no-emit-package torch --prune torch \
+		--format requirements-txt $(2) > locks/$(1).txt
+endef

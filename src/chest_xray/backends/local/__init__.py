@@ -1,0 +1,1 @@
+"""The steps on this machine, with no account: folders and an MLflow registry under CXR_HOME."""

@@ -1,0 +1,326 @@
+"""`cxr`: one command per step, in the order of the flow. Heavy libraries are imported by the step that needs them."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import chest_xray
+from chest_xray.backends import get_backend
+from chest_xray.cli_options import options_from
+from chest_xray.console import print_json, say
+from chest_xray.errors import ChestXrayError
+from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.settings import load_settings
+from chest_xray.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from chest_xray.backends.base import ApprovalStatus, ModelVersion
+
+DEFAULT_MODEL = "chest-xray"
+
+app = typer.Typer(
+    name="cxr",
+    help=f"From a folder of chest radiographs to a monitored endpoint. {RESEARCH_USE_ONLY}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
+Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
+ModelName = Annotated[str, typer.Option("--model-name", help="Name in the registry.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL_NAME", help="Name in the registry.")]
+Version = Annotated[int, typer.Option("--version", min=1, help="Version in the registry.")]
+By = Annotated[str, typer.Option("--by", help="Who does this, for the record.", default_factory=getpass.getuser)]
+EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
+
+
+@app.command()
+def phantom(
+    output: Annotated[Path, typer.Argument(help="New folder in NIH format.")],
+    images: Annotated[int, typer.Option(min=1, help="Films in all.")] = 4000,
+    size: Annotated[int, typer.Option(help="Side of a film in pixels, 128 to 1024.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other patients.")] = 0,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Draw a synthetic NIH-format folder: no download, no patient.
+
+    Example: cxr phantom data/phantom --images 4000 --size 512
+    """
+    from chest_xray.data.phantom import write_phantom
+
+    report = write_phantom(output, images=images, size=size, seed=seed, workers=workers)
+    if json:
+        print_json(asdict(report) | {"output": str(report.output)})
+    elif report.drawn:
+        say(f"Drew {report.images} phantom films of {report.patients} patients: {output}")
+    else:
+        say(f"{output} holds this phantom already: nothing to do.")
+
+
+@app.command()
+def download_nih(
+    directory: Annotated[Path, typer.Argument(help="Folder for the archives; needs 42 GB.")],
+) -> None:
+    """Fetch the 12 archives of NIH ChestX-ray14, or go on where a download stopped.
+
+    Example: cxr download-nih data/nih
+    """
+    from chest_xray.data.download import download_nih as fetch
+
+    fetch(directory)
+
+
+@app.command()
+def prepare_data(
+    source: Annotated[Path, typer.Option(help="NIH-format folder, unpacked or with its archives.")],
+    output: Annotated[Path, typer.Option(help="Folder for shards and index.")],
+    image_size: Annotated[int, typer.Option(help="Side of the stored images; the network takes the same.")] = 256,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Decode and resize every film once, into shards that training reads without decoding.
+
+    Example: cxr prepare-data --source data/nih --output data/shards --image-size 256
+    """
+    from chest_xray.training.prepare_data import prepare_data as prepare
+
+    report = prepare(source, output, image_size=image_size, workers=workers)
+    if json:
+        print_json(asdict(report) | {"output": str(report.output)})
+
+
+@app.command()
+@options_from(TrainConfig, "config")
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder of the run; a run that stopped goes on.")],
+    config: dict[str, Any],
+) -> None:
+    """Train DenseNet121. Killed at any step, the same command goes on and ends in the same weights.
+
+    Example: cxr train --data data/shards --output runs/first --init imagenet --backbone-lr-scale 0.1
+    """
+    get_backend(load_settings()).train(data, output, TrainConfig.from_hyperparameters(config))
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data,
+    rounds: Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")] = 2000,
+    json: Json = False,
+) -> None:
+    """Measure a run on the test list, and calibrate it on validation images.
+
+    Example: cxr evaluate --run runs/first --data data/shards
+    """
+    from chest_xray.tables import evaluation_table, print_table
+    from chest_xray.training.evaluate import evaluate as measure
+
+    result = measure(run, data, load_settings(), rounds=rounds)
+    if json:
+        print_json(result.model_dump(mode="json"))
+    else:
+        print_table(evaluation_table(result))
+        say(f"Written to {run / 'evaluation'}: evaluation.json, predictions.parquet, roc.png.")
+
+
+@app.command()
+def export(run: Run, data: Data) -> None:
+    """Write the bundle: the ONNX graph held to PyTorch, and all that travels with it.
+
+    Example: cxr export --run runs/first --data data/shards
+    """
+    from chest_xray.training.export import export as write
+
+    bundle = write(run, data)
+    say(f"Bundle {bundle.digest[:12]}: {bundle.root}")
+
+
+@app.command()
+def register(
+    bundle: Annotated[Path, typer.Option(help="Folder of a bundle.")],
+    by: By,
+    model_name: ModelName = DEFAULT_MODEL,
+    json: Json = False,
+) -> None:
+    """Add a bundle to the registry, as PendingManualApproval.
+
+    Example: cxr register --bundle runs/first/bundle --model-name chest-xray
+    """
+    added = get_backend(load_settings()).register(bundle, model_name=model_name, by=by)
+    _show_versions([added], json)
+
+
+@app.command()
+def models(
+    model_name: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    json: Json = False,
+) -> None:
+    """List the versions in the registry with their state.
+
+    Example: cxr models chest-xray
+    """
+    _show_versions(get_backend(load_settings()).models(model_name), json)
+
+
+@app.command()
+def approve(
+    model_name: ModelArgument,
+    version: Version,
+    by: By,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    json: Json = False,
+) -> None:
+    """Approve a version for deployment.
+
+    Example: cxr approve chest-xray --version 1 --reason "mean AUROC 0.82 on the official list"
+    """
+    _decide(model_name, version, "Approved", by, reason, json)
+
+
+@app.command()
+def reject(
+    model_name: ModelArgument,
+    version: Version,
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    json: Json = False,
+) -> None:
+    """Reject a version: it cannot be deployed.
+
+    Example: cxr reject chest-xray --version 2 --reason "worse in women"
+    """
+    _decide(model_name, version, "Rejected", by, reason, json)
+
+
+@app.command()
+def deploy(
+    model_name: ModelName = DEFAULT_MODEL,
+    version: Annotated[int | None, typer.Option(min=1, help="By default the newest Approved one.")] = None,
+    endpoint: EndpointName = DEFAULT_MODEL,
+    json: Json = False,
+) -> None:
+    """Deploy an Approved version to an endpoint; the one before stays until the new one has proved itself.
+
+    Example: cxr deploy --model-name chest-xray
+    """
+    deployed = get_backend(load_settings()).deploy(model_name, version=version, endpoint=endpoint)
+    if json:
+        print_json(asdict(deployed) | {"bundle": str(deployed.bundle), "deployed_at": deployed.deployed_at.isoformat()})
+    else:
+        model = deployed.model
+        say(f"Endpoint {deployed.name} answers with {model.name} version {model.version} ({model.digest[:12]}).")
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Films, PNG or JPEG.")],
+    endpoint: EndpointName = DEFAULT_MODEL,
+    top: Annotated[int, typer.Option(min=1, max=14, help="Findings to show.")] = 5,
+    heatmap: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each film with the heat map of its top finding.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score films with the deployed model.
+
+    Example: cxr predict film.png --heatmap pictures
+    """
+    from chest_xray.inference.predict_files import predict_files
+    from chest_xray.tables import prediction_row, prediction_table, print_table
+
+    predictor = get_backend(load_settings()).predictor(endpoint)
+    rows = []
+    for path, prediction in predict_files(predictor, files, pictures=heatmap):
+        if json:
+            rows.append(prediction_row(path.name, prediction))
+        else:
+            print_table(prediction_table(path.name, prediction, top))
+    if json:
+        print_json(rows)
+
+
+@app.command()
+def serve(
+    endpoint: EndpointName = DEFAULT_MODEL,
+    host: Annotated[str, typer.Option(help="Loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8000,
+) -> None:
+    """Serve the deployed model over HTTP until Ctrl-C.
+
+    Example: cxr serve --port 8000
+    """
+    from chest_xray.inference.serve import serve as run_server
+
+    run_server(get_backend(load_settings()).predictor(endpoint), host=host, port=port)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cxr {chest_xray.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def _decide(
+    model_name: str, version: int, status: ApprovalStatus, by: str, reason: str | None, json: bool
+) -> None:
+    decided = get_backend(load_settings()).set_approval(model_name, version, status, by=by, reason=reason)
+    _show_versions([decided], json)
+
+
+def _show_versions(versions: Sequence[ModelVersion], json: bool) -> None:
+    from chest_xray.tables import print_table, version_rows, versions_table
+
+    if json:
+        print_json(version_rows(versions))
+    else:
+        print_table(versions_table(versions))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `cxr` and leave the process: 0 when done, 2 for what a user can mend, 130 after Ctrl-C."""
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except ChestXrayError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(_describe_os_error(error))
+
+
+def _fail(message: str) -> None:
+    say(f"error: {message}")
+    sys.exit(2)
+
+
+def _describe_os_error(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the disk is full{where}: nothing half-written was kept. Free some space and run the command again."
+    return f"{error.strerror or error}{where}."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Command-line options made from a pydantic model, so that a setting, its default and its help stand in one place."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+def options_from(model: type[BaseModel], parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace a command's `parameter`, which takes a dict of values, by one option a field of `model`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters
+        fields = {name: _option(name, field) for name, field in model.model_fields.items()}
+
+        def expanded(**values: Any) -> None:
+            settings = {name: values.pop(name) for name in fields}
+            command(**values, **{parameter: settings})
+
+        parameters = [p for name, p in own.items() if name != parameter] + list(fields.values())
+        expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
+        expanded.__annotations__ = {p.name: p.annotation for p in parameters}
+        expanded.__doc__, expanded.__name__ = command.__doc__, command.__name__
+        return expanded
+
+    return decorate
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[field.annotation, option],
+    )

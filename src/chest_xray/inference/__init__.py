@@ -1,0 +1,1 @@
+"""Serving a bundle: images in, calibrated findings out. Nothing here imports torch."""

@@ -1,0 +1,194 @@
+"""Evaluation of a trained run: metrics on the test images, calibration and operating points from validation images."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from chest_xray.bundle import FindingProfile, file_sha256
+from chest_xray.console import say
+from chest_xray.data.shards import Shards
+from chest_xray.errors import TrainingError
+from chest_xray.findings import FINDINGS
+from chest_xray.training.calibrate import FEWEST_CASES, apply_calibration, calibrate, youden_point
+from chest_xray.training.metrics import Bootstrapped, Floats, interval95, patient_bootstrap
+from chest_xray.training.model import ChestXrayNet, load_weights
+from chest_xray.training.plots import RocCurve, plot_roc
+from chest_xray.training.report import Bootstrap, Evaluation, FindingMetrics, MeanMetrics, Profiles
+from chest_xray.training.run import RunFolder, TrainingRecord, write_atomic
+from chest_xray.training.scoring import predict_logits
+
+if TYPE_CHECKING:
+    from chest_xray.settings import Settings
+
+ROUNDS = 2000
+
+
+def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS, seed: int = 0) -> Evaluation:
+    """Score validation and test images in fp32 and write RUN/evaluation; evaluation.json is written last.
+
+    Args:
+        run: a finished training run.
+        data: the shards it was trained on.
+        settings: for the run's record in MLflow.
+        rounds: bootstrap rounds over patients.
+        seed: of the bootstrap.
+
+    Raises:
+        TrainingError: the run is not finished, the data are others, or there is no test image.
+    """
+    folder, shards = RunFolder(run), Shards.open(data)
+    record = folder.record()
+    if shards.data_hash != record.data_hash:
+        raise TrainingError(
+            f"{run} was trained on data {record.data_hash[:12]}, {data} is {shards.data_hash[:12]}. "
+            "Evaluate with the shards of the training, which hold its validation patients."
+        )
+    rows = {split: shards.rows(split) for split in ("val", "test")}
+    if len(rows["test"]) == 0:
+        raise TrainingError(f"{data} holds no test image. Prepare a folder with a test_list.txt.")
+    model = load_run_model(folder, record)
+    device = next(model.parameters()).device
+    logits = {split: predict_logits(model, shards, rows[split], device) for split in rows}
+    say(f"Scored {len(rows['val'])} validation and {len(rows['test'])} test images.")
+
+    weights = file_sha256(folder.weights)
+    profiles = fit_profiles(shards.labels[rows["val"]], logits["val"], record.positive_weights, weights)
+    labels, patients = shards.labels[rows["test"]], shards.patients[rows["test"]]
+    sampled = patient_bootstrap(labels, logits["test"], patients, rounds=rounds, seed=seed)
+    evaluation = Evaluation(
+        images=len(rows["test"]),
+        patients=len(np.unique(patients)),
+        label_version=shards.label_version,
+        data_hash=shards.data_hash,
+        weights_sha256=weights,
+        bootstrap=Bootstrap(rounds=rounds, seed=seed),
+        mean=_mean_metrics(sampled),
+        findings={name: _finding_metrics(sampled, k, labels[:, k]) for k, name in enumerate(FINDINGS)},
+    )
+    write_atomic(folder.evaluation / "predictions.parquet", _predictions(shards, rows, logits, profiles))
+    write_atomic(folder.evaluation / "roc.png", _roc_plot(evaluation, labels, logits["test"]))
+    write_atomic(folder.evaluation / "profiles.json", profiles.model_dump_json(indent=2).encode())
+    write_atomic(folder.evaluation / "evaluation.json", evaluation.model_dump_json(indent=2).encode())
+    _track(folder, record, evaluation, settings)
+    return evaluation
+
+
+def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
+    """The run's network in evaluation mode, on the accelerator when there is one."""
+    model = ChestXrayNet(record.normalisation.mean, record.normalisation.std)
+    load_weights(model, folder.weights)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types .to() for tensors only
+    return model.eval()
+
+
+def fit_profiles(
+    labels: NDArray[np.uint8], logits: NDArray[np.float32], positive_weights: list[float], weights: str
+) -> Profiles:
+    """Calibrate each finding and choose its operating point on validation labels and logits (N, 14)."""
+    findings = {}
+    for k, name in enumerate(FINDINGS):
+        calibration = calibrate(labels[:, k], logits[:, k], positive_weights[k])
+        point = youden_point(labels[:, k], apply_calibration(calibration, logits[:, k]))
+        findings[name] = FindingProfile(calibration=calibration, operating_point=point)
+    return Profiles(images=len(labels), weights_sha256=weights, findings=findings)
+
+
+def _finding_metrics(sampled: Bootstrapped, k: int, labels: NDArray[np.uint8]) -> FindingMetrics:
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    return FindingMetrics(
+        positives=positives,
+        negatives=negatives,
+        auroc=_known(sampled.auroc[k]),
+        ci95=interval95(sampled.auroc_rounds[:, k]),
+        auprc=_known(sampled.auprc[k]),
+        auprc_ci95=interval95(sampled.auprc_rounds[:, k]),
+        few_cases=min(positives, negatives) < FEWEST_CASES,
+    )
+
+
+def _mean_metrics(sampled: Bootstrapped) -> MeanMetrics:
+    known = np.isfinite(sampled.auroc)
+    return MeanMetrics(
+        auroc=_known(_mean(sampled.auroc[known][None])[0]),
+        ci95=interval95(_mean(sampled.auroc_rounds[:, known])),
+        auprc=_known(_mean(sampled.auprc[known][None])[0]),
+        auprc_ci95=interval95(_mean(sampled.auprc_rounds[:, known])),
+        findings=[name for name, both in zip(FINDINGS, known, strict=True) if both],
+        left_out=[name for name, both in zip(FINDINGS, known, strict=True) if not both],
+    )
+
+
+def _mean(rounds: Floats) -> Floats:
+    """Mean over findings (R, F) -> (R,); NaN in a round where any finding lost a class, or with no finding."""
+    if rounds.shape[1] == 0:
+        return np.full(len(rounds), np.nan)
+    means: Floats = rounds.mean(axis=1)
+    return means
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _predictions(
+    shards: Shards,
+    rows: dict[str, NDArray[np.int64]],
+    logits: dict[str, NDArray[np.float32]],
+    profiles: Profiles,
+) -> bytes:
+    """Parquet with one line an image: split, image, patient, then label, logit and probability of each finding."""
+    both = np.concatenate([rows["val"], rows["test"]])
+    scores = np.concatenate([logits["val"], logits["test"]])
+    columns: dict[str, object] = {
+        "split": [shards.splits[row] for row in both],
+        "image": [shards.images[row] for row in both],
+        "patient": shards.patients[both],
+    }
+    for k, name in enumerate(FINDINGS):
+        columns[f"{name}.label"] = shards.labels[both, k]
+        columns[f"{name}.logit"] = scores[:, k]
+        columns[f"{name}.probability"] = apply_calibration(profiles.findings[name].calibration, scores[:, k])
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream)
+    return stream.getvalue()
+
+
+def _roc_plot(evaluation: Evaluation, labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> bytes:
+    from sklearn.metrics import roc_curve
+
+    curves: dict[str, RocCurve | None] = {}
+    for k, name in enumerate(FINDINGS):
+        metrics = evaluation.findings[name]
+        if metrics.auroc is None:
+            curves[name] = None
+            continue
+        fpr, tpr, _ = roc_curve(labels[:, k], logits[:, k])
+        curves[name] = RocCurve(fpr, tpr, metrics.auroc, metrics.ci95, metrics.positives)
+    source = "phantom images" if evaluation.label_version == "phantom" else "NIH images"
+    mean = "n/a" if evaluation.mean.auroc is None else f"{evaluation.mean.auroc:.3f}"
+    return plot_roc(curves, f"Test list, {evaluation.images} {source}: mean AUROC {mean}")
+
+
+def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, settings: Settings) -> None:
+    from chest_xray.training.tracking import Tracker
+
+    if record.mlflow_run is None:
+        return
+    tracker = Tracker.resume(settings, record.mlflow_run)
+    values = {f"test_auroc_{name}": m.auroc for name, m in evaluation.findings.items() if m.auroc is not None}
+    if evaluation.mean.auroc is not None:
+        values["test_auroc"] = evaluation.mean.auroc
+    tracker.metrics(values, step=record.best_epoch)
+    for name in ("evaluation.json", "roc.png"):
+        tracker.artifact(folder.evaluation / name)
+    tracker.end("FINISHED")

@@ -1,0 +1,251 @@
+"""From a trained and evaluated run to a bundle: the ONNX graph, held to PyTorch, and all that travels with it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import tempfile
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from chest_xray.bundle import (
+    Bundle,
+    FindingProfile,
+    Golden,
+    Manifest,
+    Provenance,
+    file_sha256,
+    hash_files,
+    load_bundle,
+    write_manifest,
+)
+from chest_xray.console import progress, say
+from chest_xray.data.phantom import draw_golden_film
+from chest_xray.data.shards import Shards
+from chest_xray.errors import BundleError, TrainingError
+from chest_xray.findings import FINDINGS
+from chest_xray.images.preprocess import preprocess
+from chest_xray.training.evaluate import load_run_model
+from chest_xray.training.model import ChestXrayNet, Explained
+from chest_xray.training.model_card import write_model_card
+from chest_xray.training.report import Evaluation, Profiles, read_evaluation
+from chest_xray.training.run import RunFolder, TrainingRecord
+
+LARGEST_DIFFERENCE = 1e-4
+GOLDEN_SIDE = 512
+BASELINE_IMAGES = 2000
+OUTPUTS = ("logits", "embedding", "cam")
+_BATCH = 16
+
+
+class _Explainer(nn.Module):
+    """The network as it serves: one uint8 image tensor in, three tensors out."""
+
+    def __init__(self, model: ChestXrayNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Explained:
+        return self.model.explain(image)
+
+
+def export(run: Path, data: Path) -> Bundle:
+    """Write RUN/bundle, or return it when it is there already with this run's weights and evaluation.
+
+    Args:
+        run: a run that `cxr train` and `cxr evaluate` finished.
+        data: its shards, for the baseline and for holding ONNX to PyTorch on real input.
+
+    Raises:
+        TrainingError: the run is not finished or not evaluated, or its evaluation is of other weights.
+        BundleError: ONNX and PyTorch differ by more than 1e-4.
+    """
+    folder, shards = RunFolder(run), Shards.open(data)
+    record = folder.record()
+    evaluation, profiles = read_evaluation(folder.evaluation)
+    _check_evaluation(folder, record, shards, evaluation)
+    done = _exported(folder, evaluation)
+    if done is not None:
+        say(f"{folder.bundle} holds this run already: nothing to do.")
+        return done
+    scratch = Path(tempfile.mkdtemp(prefix=".bundle-", dir=run))
+    try:
+        _write_bundle(scratch, folder, record, shards, evaluation, profiles)
+        shutil.rmtree(folder.bundle, ignore_errors=True)
+        scratch.replace(folder.bundle)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return load_bundle(folder.bundle)
+
+
+def _write_bundle(
+    root: Path,
+    folder: RunFolder,
+    record: TrainingRecord,
+    shards: Shards,
+    evaluation: Evaluation,
+    profiles: Profiles,
+) -> None:
+    model = load_run_model(folder, record).cpu()
+    write_onnx(model, record.image_size, root / "model.onnx")
+    session = onnxruntime.InferenceSession(root / "model.onnx", providers=["CPUExecutionProvider"])
+    golden = _write_golden(root / "golden.png", model, session, record.image_size)
+    rows = _baseline_rows(shards)
+    _hold_to_pytorch(model, session, shards.read(rows[:_BATCH]))
+    _write_baseline(root / "baseline", session, shards, rows)
+    shutil.copy2(folder.weights, root / "weights.safetensors")
+    shutil.copy2(folder.evaluation / "evaluation.json", root / "evaluation.json")
+    (root / "model_card.md").write_text(write_model_card(record, evaluation), encoding="utf-8")
+    write_manifest(root, _manifest(root, record, evaluation, profiles, golden))
+
+
+def write_onnx(model: ChestXrayNet, image_size: int, path: Path) -> None:
+    """Write the graph: `image` uint8 (B, 1, S, S) to `logits`, `embedding` and `cam`, with any B."""
+    example = torch.zeros(2, 1, image_size, image_size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # torch's exporter warns of its own internals on every export.
+        warnings.simplefilter("ignore")
+        logging.getLogger("onnxscript").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            _Explainer(model).eval(),
+            (example,),
+            input_names=["image"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1, max=1024)}},
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise BundleError("torch gave no ONNX program.")
+    program.save(path, external_data=False)
+
+
+def largest_difference(
+    model: ChestXrayNet, session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]
+) -> dict[str, float]:
+    """Largest absolute difference of each output between PyTorch and ONNX on images (B, S, S)."""
+    image = pixels[:, None]
+    with torch.inference_mode():
+        expected = model.explain(torch.from_numpy(image))
+    found = session.run(list(OUTPUTS), {"image": image})
+    return {
+        name: float(np.abs(mine.numpy() - theirs).max())
+        for name, mine, theirs in zip(OUTPUTS, expected, found, strict=True)
+    }
+
+
+def _hold_to_pytorch(model: ChestXrayNet, session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> None:
+    for name, difference in largest_difference(model, session, pixels).items():
+        if not difference <= LARGEST_DIFFERENCE:
+            raise BundleError(
+                f"ONNX and PyTorch differ by {difference:.2e} in {name}; at most {LARGEST_DIFFERENCE:.0e} is "
+                "accepted. Report it with the versions in training.json: this graph is not exported."
+            )
+
+
+def _write_golden(path: Path, model: ChestXrayNet, session: onnxruntime.InferenceSession, image_size: int) -> Golden:
+    film = draw_golden_film(GOLDEN_SIDE)
+    Image.fromarray(film).save(path)
+    pixels = preprocess(film, image_size)[None]
+    _hold_to_pytorch(model, session, pixels)
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(pixels[:, None]))[0]
+    return Golden(logits=tuple(logits.tolist()))
+
+
+def _baseline_rows(shards: Shards) -> NDArray[np.int64]:
+    """Validation rows, evenly thinned to `BASELINE_IMAGES`."""
+    rows = shards.rows("val")
+    count = min(len(rows), BASELINE_IMAGES)
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def _write_baseline(
+    directory: Path, session: onnxruntime.InferenceSession, shards: Shards, rows: NDArray[np.int64]
+) -> None:
+    """Logits, embeddings and tags of validation images, with no image name and no patient id."""
+    logits, embeddings = [], []
+    with progress("Baseline", len(rows)) as advance:
+        for start in range(0, len(rows), _BATCH):
+            image = shards.read(rows[start : start + _BATCH])[:, None]
+            a, b = session.run(["logits", "embedding"], {"image": image})
+            logits.append(a)
+            embeddings.append(b.astype(np.float16))
+            advance(len(image))
+    scores, embedding = np.concatenate(logits), np.concatenate(embeddings)
+    columns: dict[str, object] = {name: scores[:, k] for k, name in enumerate(FINDINGS)}
+    columns |= {
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embedding.ravel()), embedding.shape[1]),
+        "age": shards.ages[rows],
+        "sex": [shards.sexes[row] for row in rows],
+        "view": [shards.views[row] for row in rows],
+        "pixel_mean": shards.pixel_mean[rows],
+        "pixel_std": shards.pixel_std[rows],
+    }
+    directory.mkdir()
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream, compression="zstd")
+    (directory / "validation.parquet").write_bytes(stream.getvalue())
+
+
+def _manifest(
+    root: Path, record: TrainingRecord, evaluation: Evaluation, profiles: Profiles, golden: Golden
+) -> Manifest:
+    findings = {
+        name: FindingProfile(
+            calibration=profiles.findings[name].calibration,
+            operating_point=profiles.findings[name].operating_point,
+            auroc=metrics.auroc,
+            auroc_ci95=metrics.ci95,
+        )
+        for name, metrics in evaluation.findings.items()
+    }
+    provenance = Provenance(
+        data_hash=record.data_hash,
+        label_version=record.label_version,
+        git_revision=record.git_revision,
+        training_run=record.mlflow_run,
+        created=datetime.now(UTC),
+        versions=record.versions,
+    )
+    return Manifest(
+        image_size=record.image_size,
+        normalisation=record.normalisation,
+        findings=findings,
+        mean_auroc=evaluation.mean.auroc,
+        golden=golden,
+        provenance=provenance,
+        files=hash_files(root),
+    )
+
+
+def _check_evaluation(folder: RunFolder, record: TrainingRecord, shards: Shards, evaluation: Evaluation) -> None:
+    if evaluation.weights_sha256 != file_sha256(folder.weights):
+        raise TrainingError(f"{folder.evaluation} is of other weights. Evaluate again with `cxr evaluate`.")
+    if shards.data_hash != record.data_hash:
+        raise TrainingError(
+            f"{folder.root} was trained on data {record.data_hash[:12]}, these shards are "
+            f"{shards.data_hash[:12]}. Export with the shards of the training."
+        )
+
+
+def _exported(folder: RunFolder, evaluation: Evaluation) -> Bundle | None:
+    """The bundle that stands there, when it is whole and of this evaluation."""
+    try:
+        bundle = load_bundle(folder.bundle)
+    except BundleError:
+        return None
+    same = bundle.manifest.files["evaluation.json"] == file_sha256(folder.evaluation / "evaluation.json")
+    same = same and bundle.manifest.files["weights.safetensors"] == evaluation.weights_sha256
+    return bundle if same else None

@@ -1,0 +1,121 @@
+"""A training run on disk, laid out as SageMaker lays out /opt/ml, so that both places are the same `Path`s."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chest_xray.bundle import Normalisation
+from chest_xray.errors import TrainingError
+from chest_xray.training.config import TrainConfig
+
+
+class Epoch(BaseModel):
+    """One row of the curves. AUROC is None when validation has no finding with both classes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_auroc: float | None
+    learning_rate: float
+
+
+class TrainingRecord(BaseModel):
+    """The content of model/training.json: the last file that a finished run writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["cxr-training/1"] = "cxr-training/1"
+    config: TrainConfig
+    image_size: int
+    normalisation: Normalisation
+    positive_weights: Annotated[list[float], Field(description="Weight of a positive in the loss, by finding.")]
+    data_hash: str
+    label_version: str
+    best_epoch: int
+    history: list[Epoch]
+    git_revision: str | None
+    versions: dict[str, str]
+    mlflow_run: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The places of one run."""
+
+    root: Path
+
+    @property
+    def model(self) -> Path:
+        """What SageMaker packs into model.tar.gz."""
+        return self.root / "model"
+
+    @property
+    def output(self) -> Path:
+        """Curves and plots, for people."""
+        return self.root / "output" / "data"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What SageMaker copies to S3 and back when a spot instance is taken."""
+        return self.root / "checkpoints"
+
+    @property
+    def evaluation(self) -> Path:
+        """What `cxr evaluate` writes."""
+        return self.root / "evaluation"
+
+    @property
+    def bundle(self) -> Path:
+        """What `cxr export` writes."""
+        return self.root / "bundle"
+
+    @property
+    def weights(self) -> Path:
+        """The averaged weights of the best epoch."""
+        return self.model / "weights.safetensors"
+
+    def finished(self) -> TrainingRecord | None:
+        """The record of a finished run; None while there is none.
+
+        Raises:
+            TrainingError: the record is there but cannot be read.
+        """
+        path = self.model / "training.json"
+        if not path.is_file():
+            return None
+        try:
+            return TrainingRecord.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise TrainingError(f"{path} cannot be read: {error.errors()[0]['msg']}. Train again.") from error
+
+    def record(self) -> TrainingRecord:
+        """The record of a finished run.
+
+        Raises:
+            TrainingError: the run is not there or not finished.
+        """
+        found = self.finished()
+        if found is None:
+            raise TrainingError(f"{self.root} holds no finished training run. Finish it with `cxr train`.")
+        return found
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file that is either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

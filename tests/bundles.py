@@ -1,0 +1,166 @@
+"""A tiny bundle whose every output can be computed by hand.
+
+The graph averages the film's four quarters, c (2, 2), on the scale 0..1 after normalisation. Then
+
+    cam[k]    = WEIGHTS[k] * c          logits[k] = mean(cam[k]) + BIASES[k]
+    embedding[j] = mean(c) * (j + 1) / 1024
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from safetensors.numpy import save_file
+
+from chest_xray.bundle import (
+    Bundle,
+    Calibration,
+    FindingProfile,
+    Golden,
+    Manifest,
+    Normalisation,
+    OperatingPoint,
+    Provenance,
+    hash_files,
+    write_manifest,
+)
+from chest_xray.findings import FINDINGS
+
+SIZE = 64
+MEAN, STD = 0.5, 0.25
+WEIGHTS = np.linspace(-1.5, 1.5, len(FINDINGS)).astype(np.float32)
+BIASES = np.linspace(0.8, -2.0, len(FINDINGS)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the tiny graph must give for one film, in float64."""
+
+    logits: NDArray[np.float64]
+    embedding: NDArray[np.float64]
+    cam: NDArray[np.float64]
+
+
+def known_outputs(film: NDArray[np.uint8]) -> Known:
+    """The graph's outputs for a film (SIZE, SIZE), by hand."""
+    half = SIZE // 2
+    quarters = film.reshape(2, half, 2, half).mean(axis=(1, 3))
+    cells = (quarters / 255.0 - MEAN) / STD
+    cam = WEIGHTS.astype(np.float64)[:, None, None] * cells
+    return Known(
+        logits=cam.mean(axis=(1, 2)) + BIASES,
+        embedding=cells.mean() * np.arange(1, 1025) / 1024,
+        cam=cam,
+    )
+
+
+def profile(index: int) -> FindingProfile:
+    """Findings differ in every number; Hernia, the last, has no operating point and no metrics."""
+    if index == len(FINDINGS) - 1:
+        calibration = Calibration(method="loss_weight", slope=1.0, intercept=-float(np.log(10.0)))
+        return FindingProfile(calibration=calibration, operating_point=None, auroc=None, auroc_ci95=None)
+    return FindingProfile(
+        calibration=Calibration(method="platt", slope=0.7 + 0.05 * index, intercept=-0.9 + 0.1 * index),
+        operating_point=OperatingPoint(threshold=0.1 + 0.05 * index, aim="youden", sensitivity=0.8, specificity=0.7),
+        auroc=0.7 + 0.01 * index,
+        auroc_ci95=(0.6 + 0.01 * index, 0.8 + 0.01 * index),
+    )
+
+
+def film(seed: int = 0) -> NDArray[np.uint8]:
+    """A film (SIZE, SIZE) whose quarters all differ."""
+    rng = np.random.default_rng(seed)
+    ramp = np.add.outer(np.linspace(0, 120, SIZE), np.linspace(0, 60, SIZE))
+    return (ramp + rng.uniform(0, 70, size=(SIZE, SIZE))).astype(np.uint8)
+
+
+def png(pixels: NDArray[Any]) -> bytes:
+    """The PNG file of grey pixels."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def graph(**changes: Any) -> onnx.ModelProto:
+    """The tiny graph; `changes` replace the shape or the type of what it takes and gives, by name."""
+    shapes: dict[str, Any] = {
+        "image": (TensorProto.UINT8, ["B", 1, SIZE, SIZE]),
+        "logits": (TensorProto.FLOAT, ["B", len(FINDINGS)]),
+        "embedding": (TensorProto.FLOAT, ["B", 1024]),
+        "cam": (TensorProto.FLOAT, ["B", len(FINDINGS), 2, 2]),
+    } | changes
+    values = {name: helper.make_tensor_value_info(name, *kind) for name, kind in shapes.items()}
+    half = SIZE // 2
+    constants = {
+        "scale": np.array(255.0 * STD, dtype=np.float32),
+        "shift": np.array(MEAN / STD, dtype=np.float32),
+        "weights": WEIGHTS.reshape(1, -1, 1, 1),
+        "biases": BIASES,
+        "ramp": (np.arange(1, 1025, dtype=np.float32) / 1024).reshape(1, -1),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["pixels"], ["quarters"], kernel_shape=[half, half], strides=[half, half]),
+        helper.make_node("Div", ["quarters", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "shift"], ["cells"]),
+        helper.make_node("Mul", ["cells", "weights"], ["cam"]),
+        helper.make_node("GlobalAveragePool", ["cam"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Add", ["flat", "biases"], ["logits"]),
+        helper.make_node("GlobalAveragePool", ["cells"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["mean_flat"]),
+        helper.make_node("MatMul", ["mean_flat", "ramp"], ["embedding"]),
+    ]
+    inputs = [values.pop("image")]
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    body = helper.make_graph(nodes, "tiny", inputs, list(values.values()), initializers)
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def manifest(root: Path, **changes: Any) -> Manifest:
+    """The manifest of the files in `root`; `changes` replace its fields."""
+    golden = known_outputs(film())
+    fields: dict[str, Any] = {
+        "image_size": SIZE,
+        "normalisation": Normalisation(mean=MEAN, std=STD),
+        "findings": {name: profile(index) for index, name in enumerate(FINDINGS)},
+        "mean_auroc": 0.76,
+        "golden": Golden(logits=tuple(golden.logits.tolist())),
+        "provenance": Provenance(
+            data_hash="d" * 64,
+            label_version="v2020",
+            git_revision="a" * 40,
+            training_run="run-1",
+            created=datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
+            versions={"torch": "2.13.0"},
+        ),
+        "files": hash_files(root),
+    }
+    return Manifest.model_validate(fields | changes)
+
+
+def write_bundle(root: Path, *, onnx_bytes: bytes | None = None, **changes: Any) -> Bundle:
+    """Write a bundle into `root`; two calls with equal `changes` give equal bundles."""
+    (root / "baseline").mkdir(parents=True)
+    (root / "model.onnx").write_bytes(onnx_bytes or _default_graph())
+    save_file({"classifier.weight": WEIGHTS, "classifier.bias": BIASES}, root / "weights.safetensors")
+    (root / "evaluation.json").write_text('{"mean_auroc": 0.76}\n')
+    (root / "golden.png").write_bytes(png(film()))
+    (root / "model_card.md").write_text("# Tiny\n")
+    (root / "baseline" / "scores.csv").write_text("image,score\na,0.5\n")
+    return write_manifest(root, manifest(root, **changes))
+
+
+@cache
+def _default_graph() -> bytes:
+    return graph().SerializeToString()

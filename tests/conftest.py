@@ -1,0 +1,25 @@
+"""Fixtures that several rooms use."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.bundles import write_bundle
+
+from chest_xray.inference.predictor import OnnxPredictor
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real radiographs (`nih-mini/`, `nih-fullsize/`, `dicom/`)."""
+    folder = os.environ.get("CXR_REAL_DATA")
+    if not folder:
+        pytest.skip("CXR_REAL_DATA is not set")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(tmp_path_factory: pytest.TempPathFactory) -> OnnxPredictor:
+    """A predictor over `tests.bundles`' tiny bundle, whose numbers are known by hand."""
+    root = write_bundle(tmp_path_factory.mktemp("tiny") / "bundle").root
+    return OnnxPredictor.load(root, name="tiny", version=1)
