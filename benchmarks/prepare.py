@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, help="an unpacked NIH-format folder, used as it is")
     parser.add_argument("--workers", type=int, default=available_cpus())
-    parser.add_argument("--images", type=int, default=2600, help="images of the folder that is made")
+    parser.add_argument("--images", type=int, default=3120, help="images of the folder that is made")
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()

@@ -36,3 +36,10 @@ def start_python(script: str, *args: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def run_cxr(*arguments: object, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a `cxr` command to its end, on one thread, with CXR_HOME at `home`."""
+    command = [sys.executable, "-m", "chest_xray.cli", *map(str, arguments)]
+    env = environment() | {"CXR_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)

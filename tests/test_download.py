@@ -42,58 +42,59 @@ class Site:
     url: str = ""
 
 
+class Handler(BaseHTTPRequestHandler):
+    site: Site
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        self.site.requests.append((self.path, self.headers.get("Range")))
+        self.site.on_request(self.site)
+        if self.site.statuses:
+            return self.plain(self.site.statuses.pop(0))
+        content = self.site.files.get(self.path.strip("/"))
+        if content is None:
+            return self.plain(404)
+        return self.send(content)
+
+    def plain(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def send(self, content: bytes) -> None:
+        tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range") in (None, tag)
+        start = int(asked[1]) if asked and self.site.ranges and same else 0
+        if start >= len(content):
+            return self.plain(416)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(self.site.announce(len(content) - start)))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if self.site.etag:
+            self.send_header("ETag", tag)
+        self.end_headers()
+        limit = self.site.break_after.pop(0) if self.site.break_after else None
+        body = content[start:] if limit is None else content[start : start + limit]
+        try:
+            for place in range(0, len(body), 10_000):
+                self.wfile.write(body[place : place + 10_000])
+                self.wfile.flush()
+                time.sleep(0.05 if self.site.slow else 0)
+        except (BrokenPipeError, ConnectionResetError):
+            return None  # the client reads no further than the headers when it only looks a file up
+        return None
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
 def site() -> Iterator[Site]:
     site = Site(files={"a.tar.gz": archive(1), "b.tar.gz": archive(2)})
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.close_connection = True
-            site.requests.append((self.path, self.headers.get("Range")))
-            site.on_request(site)
-            if site.statuses:
-                return self.plain(site.statuses.pop(0))
-            content = site.files.get(self.path.strip("/"))
-            if content is None:
-                return self.plain(404)
-            return self.send(content)
-
-        def plain(self, status: int) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def send(self, content: bytes) -> None:
-            tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            same = self.headers.get("If-Range") in (None, tag)
-            start = int(asked[1]) if asked and site.ranges and same else 0
-            if start >= len(content):
-                return self.plain(416)
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(site.announce(len(content) - start)))
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            if site.etag:
-                self.send_header("ETag", tag)
-            self.end_headers()
-            limit = site.break_after.pop(0) if site.break_after else None
-            body = content[start:] if limit is None else content[start : start + limit]
-            try:
-                for place in range(0, len(body), 10_000):
-                    self.wfile.write(body[place : place + 10_000])
-                    self.wfile.flush()
-                    time.sleep(0.05 if site.slow else 0)
-            except (BrokenPipeError, ConnectionResetError):
-                return None  # the client reads no further than the headers when it only looks a file up
-            return None
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HandlerOfThisTest", (Handler,), {"site": site}))
     server.daemon_threads = True
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -264,11 +265,12 @@ def test_a_web_page_instead_of_an_archive(site: Site, tmp_path: Path) -> None:
 
 
 def test_no_room_on_the_disk(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.break_after = [None, 150_000, 0, 0]
+    refusal(site, tmp_path)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000))
     assert "needs 0.0 GB more and its disk has 0.0 GB free" in refusal(site, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "a.tar.gz.part").write_bytes(site.files["a.tar.gz"][:150_000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_000))
     download(site, tmp_path)  # what is there already needs no room
     assert_complete(site, tmp_path)
 

@@ -22,8 +22,6 @@ from chest_xray.findings import FINDINGS
 from chest_xray.settings import Settings
 
 # MLflow's tracking store uses a SQLAlchemy option that SQLAlchemy 2.1 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The phantom: an NIH folder that is whole or absent, true boxes, NIH's manner of prevalence, and no cheap way to score."""
+"""The phantom: an NIH folder, whole or absent, with true boxes, NIH's kind of prevalence, and no cheap way to score."""
 
 import os
 import signal
@@ -200,7 +200,8 @@ def test_prevalence_and_company_are_as_stated() -> None:
     assert 0.35 < np.mean(~has.any(axis=1)) < 0.43
     for one, other in (
         ("Effusion", "Atelectasis"), ("Effusion", "Consolidation"), ("Effusion", "Edema"), ("Effusion", "Cardiomegaly"),
-        ("Infiltration", "Edema"), ("Mass", "Nodule"), ("Emphysema", "Pneumothorax"), ("Fibrosis", "Pleural_Thickening"),
+        ("Infiltration", "Edema"), ("Mass", "Nodule"), ("Emphysema", "Pneumothorax"),
+        ("Fibrosis", "Pleural_Thickening"),
     ):  # fmt: skip
         a, b = has[:, FINDINGS.index(one)], has[:, FINDINGS.index(other)]
         assert (a & b).mean() > 1.5 * a.mean() * b.mean(), (one, other)

@@ -221,7 +221,7 @@ def test_a_finished_shard_is_kept_and_a_damaged_one_made_again(source: Path, pre
     script = f"""
 import chest_xray.training.prepare_data as module
 from pathlib import Path
-module._write_dataset = lambda *_: (_ for _ in ()).throw(SystemExit(9))
+module.write_dataset = lambda *_: (_ for _ in ()).throw(SystemExit(9))
 module.prepare_data(Path({str(source)!r}), Path({str(output)!r}), image_size={SIZE}, shard_bytes={FIVE_ROWS}, workers=1)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
@@ -258,6 +258,13 @@ def long_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def long_prepared(long_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("long-prepared") / "dataset"
+    prepare_data(long_source, output, image_size=64, workers=1, shard_bytes=SHARD)
+    return output
+
+
 def run_script(source: Path, output: Path, before: str = "") -> list[str]:
     script = (
         f"{before}\nfrom pathlib import Path\nfrom chest_xray.errors import ChestXrayError\n"
@@ -282,7 +289,9 @@ def is_running(process: Path) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_a_stopped_run_goes_on_to_the_same_bytes(long_source: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_a_stopped_run_goes_on_to_the_same_bytes(
+    long_source: Path, long_prepared: Path, tmp_path: Path, how: signal.Signals
+) -> None:
     output = tmp_path / "out"
     with subprocess.Popen(run_script(long_source, output), stderr=subprocess.PIPE) as process:
         wait_until(lambda: len(list(output.glob("shard-*.npy"))) >= 3)
@@ -296,9 +305,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(long_source: Path, tmp_path: Pa
     assert "run prepare-data on it until it says that it has finished" in refusal(lambda: Shards.open(output))
 
     subprocess.run(run_script(long_source, output), check=True, capture_output=True)
-    uninterrupted = tmp_path / "uninterrupted"
-    prepare_data(long_source, uninterrupted, image_size=64, workers=1, shard_bytes=SHARD)
-    assert contents(output) == contents(uninterrupted)
+    assert contents(output) == contents(long_prepared)
     kept = sum((output / name).stat().st_ino == inode for name, inode in finished.items())
     assert kept >= len(finished) - 2  # a shard without its record yet is made again
 
@@ -310,7 +317,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.005)
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(long_source: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    long_source: Path, long_prepared: Path, tmp_path: Path
+) -> None:
     """The system refuses files over 60 kB, as a full disk would; the rest of the run meets a disk with room."""
     output = tmp_path / "out"
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))"
@@ -322,8 +331,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(long_source: Pa
     assert sorted(path.name for path in output.iterdir()) == [".progress", "prepare.json"]
     assert list((output / ".progress").iterdir()) == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    report = prepare_data(long_source, output, image_size=64, workers=1, shard_bytes=SHARD)
-    assert sum(report.splits.values()) == 800
+    prepare_data(long_source, output, image_size=64, workers=2, shard_bytes=SHARD)
+    assert contents(output) == contents(long_prepared)
 
 
 # ---- refusals
@@ -345,6 +354,19 @@ def test_an_output_that_belongs_to_something_else(source: Path, tmp_path: Path) 
     assert "is not empty and not of prepare-data" in refusal(lambda: prepare(source, tmp_path))
     assert "is a file" in refusal(lambda: prepare(source, tmp_path / "notes.txt"))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_damaged_note_on_the_source(source: Path, prepared: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared, copy)
+    (copy / "prepare.json").write_text("[1]")
+    assert "prepare.json is not what prepare-data wrote" in refusal(lambda: prepare(source, copy))
+
+
+def test_an_archive_that_is_a_web_page(source: Path, tmp_path: Path) -> None:
+    pack_archives(source, tmp_path / "packed")
+    (tmp_path / "packed" / "images_001.tar.gz").write_text("<!DOCTYPE html>")
+    assert "images_001.tar.gz is damaged" in refusal(lambda: prepare(tmp_path / "packed", tmp_path / "out"))
 
 
 @pytest.mark.parametrize(

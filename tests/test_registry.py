@@ -18,8 +18,6 @@ from chest_xray.errors import BundleError, NotApprovedError, RegistryError, Sett
 from chest_xray.settings import Settings
 
 # MLflow's tracking store uses a SQLAlchemy option that SQLAlchemy 2.1 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 NewBundle = Callable[[], Bundle]
 
 

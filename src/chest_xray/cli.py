@@ -284,9 +284,7 @@ def _root(
     del version
 
 
-def _decide(
-    model_name: str, version: int, status: ApprovalStatus, by: str, reason: str | None, json: bool
-) -> None:
+def _decide(model_name: str, version: int, status: ApprovalStatus, by: str, reason: str | None, json: bool) -> None:
     decided = get_backend(load_settings()).set_approval(model_name, version, status, by=by, reason=reason)
     _show_versions([decided], json)
 

@@ -22,6 +22,7 @@ from chest_xray.data.split import Split, read_lists, split_images
 from chest_xray.data.tables import Box, Entry, read_boxes, read_entries
 from chest_xray.errors import DataError
 
+PHANTOM_FILE = "phantom.json"  # `cxr phantom` leaves it, so that no figure of phantoms passes for one of patients
 LABEL_FILES = {"v2020": "Data_Entry_2017_v2020.csv", "2017": "Data_Entry_2017.csv"}
 BOX_FILE = "BBox_List_2017.csv"
 ARCHIVES = "images_*.tar.gz"
@@ -41,7 +42,7 @@ class ImageFiles:
 class Manifest:
     """An NIH folder, read and checked. Entries are in the order of their image names."""
 
-    label_version: str  # 'v2020' or '2017'
+    label_version: str  # 'v2020', '2017' or 'phantom'
     split_source: Literal["lists", "patient hash"]
     entries: tuple[Entry, ...]
     splits: dict[str, Split]
@@ -113,7 +114,7 @@ def find_images(source: Path) -> ImageFiles:
 def _label_file(source: Path) -> tuple[str, Path]:
     for version, name in LABEL_FILES.items():
         if (source / name).is_file():
-            return version, source / name
+            return "phantom" if (source / PHANTOM_FILE).is_file() else version, source / name
     raise DataError(f"{source} has no {' and no '.join(LABEL_FILES.values())}: put one of them beside the images.")
 
 

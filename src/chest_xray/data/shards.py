@@ -36,7 +36,7 @@ class Shards:
         dataset: `dataset.json`, parsed: counts, source, software.
         image_size: S, the side of every stored image in pixels.
         data_hash: SHA-256 of pixels and index.
-        label_version: 'v2020' or '2017'.
+        label_version: 'v2020', '2017' or 'phantom'.
         images: names of the source files.
         patients: (N,) int64.
         ages: (N,) float32, years, NaN when not known.

@@ -60,7 +60,7 @@ def _to_grey(image: Image.Image) -> NDArray[Any]:
     if image.mode == "I;16":
         return np.asarray(image)
     if image.has_transparency_data:
-        image = _over_black(image.convert("RGBA"))
+        image = _over_black(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode == "CMYK":
         image = image.convert("RGB")
     return np.asarray(image if image.mode == "L" else image.convert("L"))

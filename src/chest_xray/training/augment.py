@@ -35,7 +35,8 @@ def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> 
     )
     gain = (1 + contrast * config.contrast).view(-1, 1, 1, 1)
     offset = (level * config.brightness * 255).view(-1, 1, 1, 1)
-    return ((pixels - 127.5) * gain + 127.5 + offset).clamp_(0, 255)
+    exposed: Tensor = (pixels - 127.5) * gain + 127.5 + offset
+    return exposed.clamp_(0, 255)
 
 
 def _warp(pixels: Tensor, angle: Tensor, scale: Tensor, right: Tensor, down: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""One file with all that a run needs to go on to the bit, replaced atomically: after kill -9 it is the old one or the new one."""
+"""One file with all that a run needs to go on to the bit: after kill -9 it is the old one or the new one, whole."""
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,17 @@ from typing import Any
 import torch
 
 from chest_xray.errors import TrainingError
+from chest_xray.training.run import write_atomic
 
 CHECKPOINT = "checkpoint.pt"
 
 
 def save_checkpoint(directory: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain values) to a temporary file, flush it to disk, then rename it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f"{CHECKPOINT}.partial"
-    try:
-        with partial.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(directory / CHECKPOINT)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Replace the checkpoint by `state`: tensors and plain values."""
+    # Through memory: torch.save turns a full disk into an error of its own that no longer says so.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(directory / CHECKPOINT, buffer.getbuffer())
 
 
 def load_checkpoint(directory: Path) -> dict[str, Any] | None:
@@ -37,8 +32,9 @@ def load_checkpoint(directory: Path) -> dict[str, Any] | None:
     path = directory / CHECKPOINT
     if not path.is_file():
         return None
+    raw = io.BytesIO(path.read_bytes())
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        state: dict[str, Any] = torch.load(raw, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path} cannot be read. Delete it to train from the start.") from error
     return state

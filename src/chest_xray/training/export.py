@@ -102,7 +102,7 @@ def _write_bundle(
     session = onnxruntime.InferenceSession(root / "model.onnx", providers=["CPUExecutionProvider"])
     golden = _write_golden(root / "golden.png", model, session, record.image_size)
     rows = _baseline_rows(shards)
-    _hold_to_pytorch(model, session, shards.read(rows[:_BATCH]))
+    hold_to_pytorch(model, session, shards.read(rows[:_BATCH]))
     _write_baseline(root / "baseline", session, shards, rows)
     shutil.copy2(folder.weights, root / "weights.safetensors")
     shutil.copy2(folder.evaluation / "evaluation.json", root / "evaluation.json")
@@ -145,7 +145,12 @@ def largest_difference(
     }
 
 
-def _hold_to_pytorch(model: ChestXrayNet, session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> None:
+def hold_to_pytorch(model: ChestXrayNet, session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> None:
+    """Hold the three outputs for images (B, S, S) to PyTorch's.
+
+    Raises:
+        BundleError: one differs by more than `LARGEST_DIFFERENCE`.
+    """
     for name, difference in largest_difference(model, session, pixels).items():
         if not difference <= LARGEST_DIFFERENCE:
             raise BundleError(
@@ -158,7 +163,7 @@ def _write_golden(path: Path, model: ChestXrayNet, session: onnxruntime.Inferenc
     film = draw_golden_film(GOLDEN_SIDE)
     Image.fromarray(film).save(path)
     pixels = preprocess(film, image_size)[None]
-    _hold_to_pytorch(model, session, pixels)
+    hold_to_pytorch(model, session, pixels)
     with torch.inference_mode():
         logits = model(torch.from_numpy(pixels[:, None]))[0]
     return Golden(logits=tuple(logits.tolist()))

@@ -29,7 +29,7 @@ class Interruption:
     ) -> None:
         self._restore()
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
         self._restore()
 

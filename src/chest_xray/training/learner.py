@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chest_xray.training.config import TrainConfig
 
 EMA_PREFIX = "module."
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Learner:
             raise TrainingError(
                 f"the loss is {loss.item()} at step {self.step}. Lower --learning-rate or use --precision fp32."
             )
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.averaged.update_parameters(self.model)
@@ -148,7 +149,7 @@ class Learner:
         self.best = state["best"]
         self.at = Progress(**state["progress"])
 
-    def _average(self, averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+    def _average(self, averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         """Exponential average whose decay grows with the updates, so that early weights are forgotten."""
         if not averaged[0].is_floating_point():  # torch hands over one kind at a time: these are step counters
             for mine, theirs in zip(averaged, current, strict=True):
@@ -156,7 +157,7 @@ class Learner:
             return
         n = int(updates)
         decay = min(self.config.ema_decay, (1 + n) / (10 + n))
-        torch._foreach_lerp_(averaged, current, 1 - decay)  # noqa: SLF001 (as swa_utils does)
+        torch._foreach_lerp_(averaged, current, 1 - decay)
 
 
 def _check_rows(train_rows: NDArray[np.int64], val_rows: NDArray[np.int64], config: TrainConfig) -> None:

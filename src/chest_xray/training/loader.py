@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 
 def epoch_order(rows: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Shuffle the rows exactly and cut them into full batches; a rest too small for a batch waits for its next epoch."""
+    """Shuffle the rows exactly and cut them into full batches; a rest too small for one waits for the next epoch."""
     shuffled = np.random.default_rng([seed, epoch]).permutation(rows)
     return [shuffled[i : i + batch_size] for i in range(0, len(rows) - batch_size + 1, batch_size)]
 

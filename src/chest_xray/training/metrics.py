@@ -1,4 +1,4 @@
-"""AUROC and average precision with sample weights, so that a bootstrap round is a row of weights and sorting is done once."""
+"""AUROC and average precision with sample weights: a bootstrap round is a row of weights, and sorting is done once."""
 
 from __future__ import annotations
 

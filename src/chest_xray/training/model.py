@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,15 +35,18 @@ class Explained(NamedTuple):
 class ChestXrayNet(nn.Module):
     """Grey images (B, 1, S, S), uint8 or float on the scale 0..255, to logits (B, 14)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: float, std: float) -> None:
-        from monai.networks.nets import DenseNet121
+        from monai.networks.nets.densenet import DenseNet121
 
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
         densenet = DenseNet121(spatial_dims=2, in_channels=1, out_channels=len(FINDINGS))
         self.features: nn.Module = densenet.features
-        self.classifier: nn.Linear = densenet.class_layers.out
+        self.classifier = cast("nn.Linear", densenet.class_layers.get_submodule("out"))
 
     def normalise(self, image: Tensor) -> Tensor:
         """Pixels 0..255 to zero mean and unit variance of the training images."""

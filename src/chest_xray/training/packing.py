@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from chest_xray.data.nih import is_image_name
 from chest_xray.errors import DataError, ImageError
@@ -127,7 +128,7 @@ def _pack(name: str, data: bytes, row: NDArray[np.uint8]) -> Packed:
 
 def _mean_std(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     """From whole-number sums, so that every machine gets the same bits."""
-    counts = np.bincount(pixels.ravel(), minlength=256)
+    counts = np.array(Image.fromarray(pixels).histogram())
     values = np.arange(256)
     total = int(counts @ values)
     squares = int(counts @ values**2)

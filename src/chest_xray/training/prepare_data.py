@@ -7,33 +7,25 @@ depends on the source and the options alone, not on the number of workers or on 
 goes on where it was.
 """
 
-import csv
-import io
 import json
 import shutil
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import PIL
-
-import chest_xray
 from chest_xray.console import progress, say
 from chest_xray.data.atomic import DISK_FULL, write_atomically
-from chest_xray.data.index import INDEX_FILE, content_hash, encode_index, read_index
 from chest_xray.data.nih import Manifest, read_nih
 from chest_xray.data.pool import available_cpus
 from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION, Shards
 from chest_xray.data.split import SPLITS
 from chest_xray.errors import DataError, SettingsError
-from chest_xray.findings import FINDINGS
-from chest_xray.training.pack_source import PackedSource, PackSettings, pack_archives, pack_unpacked
+from chest_xray.training.pack_source import PackSettings, pack_archives, pack_unpacked
 from chest_xray.training.shard_files import PROGRESS_FOLDER, remove_parts
+from chest_xray.training.write_dataset import write_dataset
 
 CLAIM_FILE = "prepare.json"
-REJECTED_FILE = "rejected.csv"
 SHARD_BYTES = 128 * 1024 * 1024
 IMAGE_SIZES = range(32, 1025)
 
@@ -119,16 +111,24 @@ def _claim(output: Path, claim: dict[str, Any]) -> bool:
         (output / PROGRESS_FOLDER).mkdir(parents=True)
         write_atomically(path, json.dumps(claim, indent=2).encode())
         return False
-    found = json.loads(path.read_bytes())
+    found = _read_claim(path)
     if found != claim:
         names = [name for name in claim if found.get(name) != claim[name]]
         differences = ", ".join(f"{name} {found.get(name)!r} there, {claim[name]!r} here" for name in names)
         raise DataError(f"{output} was begun with another source or other options ({differences}): give a new folder.")
     if (output / DATASET_FILE).is_file():
         Shards.open(output)
+        shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
         return True
     remove_parts(output)
     return False
+
+
+def _read_claim(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is not what prepare-data wrote ({error}): give a new folder as output.") from error
 
 
 def _prepare(manifest: Manifest, settings: PackSettings, validation_fraction: float) -> PrepareReport:
@@ -141,103 +141,9 @@ def _prepare(manifest: Manifest, settings: PackSettings, validation_fraction: fl
         listed = len(wanted & manifest.images.files.keys())
         with progress("prepare-data", listed) as advance:
             packed = pack_unpacked(manifest.images, wanted, settings, advance)
-    _write_dataset(manifest, packed, settings, validation_fraction)
+    write_dataset(manifest, packed, settings, validation_fraction)
     shutil.rmtree(settings.output / PROGRESS_FOLDER)
     return _report(settings.output, packed.decoded / (time.monotonic() - started))
-
-
-def _write_dataset(
-    manifest: Manifest, source: PackedSource, settings: PackSettings, validation_fraction: float
-) -> None:
-    """Write rejected.csv and index.parquet, and dataset.json as the last of all."""
-    output = settings.output
-    columns, rejected = _columns(manifest, source)
-    present = len(columns["image"]) + len(rejected)
-    if not columns["image"]:
-        raise DataError(_nothing_left(manifest, rejected))
-    write_atomically(output / REJECTED_FILE, _csv([("image", "reason"), *rejected]))
-    write_atomically(output / INDEX_FILE, encode_index(columns))
-    hashes = [finished.sha256 for _, finished in source.shards]
-    splits = Counter(columns["split"])
-    dataset = {
-        "version": FORMAT_VERSION,
-        "image_size": settings.image_size,
-        "label_version": manifest.label_version,
-        "split_source": manifest.split_source,
-        "validation_fraction": validation_fraction,
-        "data_hash": content_hash(hashes, read_index(output / INDEX_FILE)),
-        "counts": {
-            "images": len(columns["image"]),
-            **{split: splits[split] for split in SPLITS},
-            "patients": len(set(columns["patient"])),
-            "rejected": len(rejected),
-            "absent": len(manifest.entries) - present,
-            "unlisted": source.unlisted,
-            "boxes": sum(map(len, columns["boxes"])),
-            "boxes_without_image": sum(map(len, manifest.boxes.values())) - sum(map(len, columns["boxes"])),
-            **{f"unknown_{kind}": manifest.unknown[kind] for kind in ("ages", "sexes", "views")},
-        },
-        "shards": [
-            {"file": plan.file, "rows": len(plan.images), "sha256": finished.sha256} for plan, finished in source.shards
-        ],
-        "software": {"chest_xray": chest_xray.__version__, "pillow": PIL.__version__},
-    }
-    write_atomically(output / DATASET_FILE, json.dumps(dataset, indent=2).encode() + b"\n")
-
-
-def _columns(manifest: Manifest, source: PackedSource) -> tuple[dict[str, list[Any]], list[tuple[str, str]]]:
-    """The columns of the index, and (image, reason) of what was rejected; a rejected image's row stays unused."""
-    entries = {entry.image: entry for entry in manifest.entries}
-    rows: list[dict[str, Any]] = []
-    rejected: list[tuple[str, str]] = []
-    for plan, finished in source.shards:
-        for number, packed in enumerate(finished.packed):
-            if packed.rejected:
-                rejected.append((packed.image, packed.rejected))
-                continue
-            entry = entries[packed.image]
-            rows.append(
-                {
-                    "shard": plan.number,
-                    "row": number,
-                    "image": entry.image,
-                    "patient": entry.patient,
-                    "age": entry.age,
-                    "sex": entry.sex,
-                    "view": entry.view,
-                    "split": manifest.splits[entry.image],
-                    **dict(zip(FINDINGS, entry.labels, strict=True)),
-                    "boxes": [
-                        box._replace(
-                            x=box.x / packed.width,
-                            y=box.y / packed.height,
-                            width=box.width / packed.width,
-                            height=box.height / packed.height,
-                        )._asdict()
-                        for box in manifest.boxes.get(entry.image, [])
-                    ],
-                    "height": packed.height,
-                    "width": packed.width,
-                    "pixel_mean": packed.mean,
-                    "pixel_std": packed.std,
-                }
-            )
-    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {"image": []}, rejected
-
-
-def _nothing_left(manifest: Manifest, rejected: list[tuple[str, str]]) -> str:
-    if rejected:
-        return f"All {len(rejected)} images were rejected; the first is {rejected[0][0]}: {rejected[0][1]}"
-    return (
-        f"None of the {len(manifest.entries)} images of the CSV is there (the first is {manifest.entries[0].image}): "
-        "take the CSV and the images from the same place."
-    )
-
-
-def _csv(rows: list[tuple[str, str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 def _report(output: Path, images_per_second: float) -> PrepareReport:

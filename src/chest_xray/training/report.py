@@ -45,7 +45,7 @@ class Bootstrap(_Frozen):
     """How the intervals were made."""
 
     unit: Literal["patient"] = "patient"
-    level: Literal[0.95] = 0.95
+    level: float = 0.95
     rounds: int
     seed: int
 

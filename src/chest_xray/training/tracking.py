@@ -1,4 +1,4 @@
-"""A training run in MLflow: parameters, curves, artifacts. The same code writes to sqlite, to a server and to SageMaker's ARN."""
+"""A training run in MLflow: parameters, curves, artifacts. The same code writes to sqlite, to a server and to AWS."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Training: `cxr train` here, `python -m chest_xray.training.container` as a SageMaker training job.
 
-AdamW with warm-up and cosine, weighted binary cross-entropy, bf16 autocast, channels_last, averaged weights (EMA), early
-stop on validation mean AUROC. Order, augmentation and first weights depend on the seed and the step alone, and the
-checkpoint holds everything else: a run that was killed at any step and started again ends in the same weights, to the
-bit on a CPU with the same number of threads.
+AdamW with warm-up and cosine, weighted binary cross-entropy, bf16 autocast, channels_last, averaged weights (EMA), and
+an early stop on validation mean AUROC. Order, augmentation and first weights depend on the seed and the step alone, and
+the checkpoint holds everything else: a run that was killed at any step and started again ends in the same weights, to
+the bit on a CPU with the same number of threads.
 """
 
 from __future__ import annotations
