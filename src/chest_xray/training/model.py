@@ -1,4 +1,4 @@
-"""MONAI's DenseNet121 for one grey channel, its normalisation inside, and where its weights start.
+"""DenseNet121 with its normalisation inside and exact class activation maps, and where its weights start.
 
 DenseNet ends in ReLU, global average pool and a linear layer. For such a network Grad-CAM equals CAM (Selvaraju et al.,
 ICCV 2017, section 3.1), so one einsum of the last features with the classifier's weights gives the maps of all 14
@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from chest_xray.errors import TrainingError
 from chest_xray.findings import FINDINGS
+from chest_xray.training.densenet import FEATURES, densenet121_features
 
 if TYPE_CHECKING:
     from chest_xray.settings import Settings
 
 IMAGENET_URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
-EMBEDDING_SIZE = 1024
 
 
 class Explained(NamedTuple):
@@ -39,14 +39,12 @@ class ChestXrayNet(nn.Module):
     std: Tensor
 
     def __init__(self, mean: float, std: float) -> None:
-        from monai.networks.nets.densenet import DenseNet121
-
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
-        densenet = DenseNet121(spatial_dims=2, in_channels=1, out_channels=len(FINDINGS))
-        self.features: nn.Module = densenet.features
-        self.classifier = cast("nn.Linear", densenet.class_layers.get_submodule("out"))
+        self.features = densenet121_features()
+        self.classifier = nn.Linear(FEATURES, len(FINDINGS))
+        nn.init.zeros_(self.classifier.bias)
 
     def normalise(self, image: Tensor) -> Tensor:
         """Pixels 0..255 to zero mean and unit variance of the training images."""
@@ -121,7 +119,12 @@ def load_torchvision(model: ChestXrayNet, state: dict[str, Tensor]) -> None:
     Raises:
         TrainingError: the state is not that of a torchvision DenseNet121.
     """
-    renamed = {_monai_name(name): value for name, value in state.items() if not name.startswith("classifier.")}
+    # The published file writes `norm.1` where torchvision's modules, and ours, say `norm1`.
+    renamed = {
+        re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", name.removeprefix("features.")): value
+        for name, value in state.items()
+        if not name.startswith("classifier.")
+    }
     first = renamed.get("conv0.weight")
     if first is None or first.shape[1] != 3:
         raise TrainingError("these are not torchvision's DenseNet121 weights: no RGB features.conv0.weight.")
@@ -137,12 +140,3 @@ def load_torchvision(model: ChestXrayNet, state: dict[str, Tensor]) -> None:
         raise TrainingError(
             f"these are not torchvision's DenseNet121 weights: {(absent + unexpected)[0]} has no counterpart."
         )
-
-
-def _monai_name(name: str) -> str:
-    """Map `features.denseblock1.denselayer2.norm.1.weight` to MONAI's `denseblock1.denselayer2.layers.norm1.weight`.
-
-    The published file writes `norm.1` where later torchvision modules write `norm1`; both are read.
-    """
-    name = re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", name.removeprefix("features."))
-    return re.sub(r"(denselayer\d+)\.(norm|conv)", r"\1.layers.\2", name)

@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-_LIBRARIES = ("chest-xray-classifier", "monai", "numpy", "onnx", "onnxruntime", "pillow", "torch")
+_LIBRARIES = ("chest-xray-classifier", "numpy", "onnx", "onnxruntime", "pillow", "torch")
 
 
 def git_revision() -> str | None:
