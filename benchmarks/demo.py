@@ -2,8 +2,8 @@
 
     python -m benchmarks.demo
 
-Runs scripts/demo.sh with the options of the Makefile in a new folder, without installation and without serving. The last
-line is a JSON object; `mean_auroc` has the bar 0.85.
+Runs scripts/demo.sh with the options of the Makefile in a new folder, without installation and without serving. The
+last line is a JSON object; `mean_auroc` has the bar 0.85.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import describe_machine
-from chest_xray.data.pool import available_cpus
+from chest_xray.cpus import available_cpus
 from chest_xray.training.prepare_data import prepare_data
 
 RESULT = Path(__file__).parent / "results" / "prepare.json"

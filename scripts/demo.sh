@@ -32,7 +32,7 @@ version=$("$CXR" models chest-xray-demo --json | "$(dirname "$CXR")/python" -c '
 "$CXR" deploy --model-name chest-xray-demo --version "$version" --endpoint demo
 
 step "Predict one film"
-film=$(head -n 1 "$DEMO/phantom/test_list.txt")
+film=$(grep -F -f "$DEMO/phantom/test_list.txt" "$DEMO/phantom/Data_Entry_2017_v2020.csv" | grep -m 1 ',Effusion,' | cut -d , -f 1)
 "$CXR" predict "$DEMO/phantom/images/$film" --endpoint demo --heatmap "$DEMO/pictures"
 
 step "Done"

@@ -11,10 +11,10 @@ from onnx import TensorProto, numpy_helper
 from tests.bundles import BIASES, SIZE, film, graph, known_outputs, manifest, png, profile, write_bundle
 
 from chest_xray.bundle import Golden, OperatingPoint
+from chest_xray.cpus import available_cpus, cpu_quota
 from chest_xray.errors import BundleError, ImageError, SettingsError
 from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
-from chest_xray.inference.cpus import available_cpus, cpu_quota
 from chest_xray.inference.explain import parse_explain
 from chest_xray.inference.predictor import OnnxPredictor, sigmoid
 

@@ -22,9 +22,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chest_xray.errors import BundleError
+from chest_xray.files import sha256_of
 from chest_xray.findings import FINDINGS
 
 MANIFEST = "model.json"
+EMBEDDING_SIZE = 1024
 REQUIRED_FILES = ("model.onnx", "weights.safetensors", "evaluation.json", "golden.png", "model_card.md")
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -126,16 +128,10 @@ class Bundle:
         return self.root / "model.onnx"
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as lower-case hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def hash_files(root: Path) -> dict[str, str]:
     """SHA-256 of every file below `root` except the manifest, by POSIX path, sorted."""
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path != root / MANIFEST)
-    return {path.relative_to(root).as_posix(): file_sha256(path) for path in paths}
+    return {path.relative_to(root).as_posix(): sha256_of(path) for path in paths}
 
 
 def write_manifest(root: Path, manifest: Manifest) -> Bundle:

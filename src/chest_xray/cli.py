@@ -249,7 +249,7 @@ def predict(
         if json:
             rows.append(prediction_row(path.name, prediction))
         else:
-            print_table(prediction_table(path.name, prediction, top))
+            print_table(prediction_table(path.name, prediction, predictor.manifest, top))
     if json:
         print_json(rows)
 

@@ -27,3 +27,11 @@ NO_FINDING: Final = "No Finding"
 BBOX_SPELLING: Final[dict[str, str]] = {"Infiltrate": "Infiltration"}
 
 RESEARCH_USE_ONLY: Final = "Research use only. Not a medical device."
+
+# The label version of data that `cxr phantom` drew.
+PHANTOM: Final = "phantom"
+
+
+def describe_source(label_version: str) -> str:
+    """What the images are, in words: figures of phantoms are never shown as anything else."""
+    return "phantom images" if label_version == PHANTOM else f"NIH images, labels {label_version}"

@@ -6,48 +6,52 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import FindingScore, ModelVersion, Prediction
+    from chest_xray.bundle import Manifest
     from chest_xray.training.report import Evaluation, Interval
+
+FILE_WIDTH = 120
 
 
 def print_table(table: Table) -> None:
-    """Print to standard output."""
-    Console().print(table)
+    """Print to standard output, as wide as the terminal, or as wide as it needs in a file."""
+    console = Console()
+    Console(width=None if console.is_terminal else FILE_WIDTH).print(table)
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:
     """AUROC and AUPRC of each finding with their intervals."""
-    source = "phantom images" if evaluation.label_version == "phantom" else f"NIH labels {evaluation.label_version}"
-    table = Table(
-        title=f"Test list: {evaluation.images} images of {evaluation.patients} patients, {source}",
-        caption=f"95% intervals, {evaluation.bootstrap.rounds} bootstrap rounds over patients. {RESEARCH_USE_ONLY}",
+    table = _table(
+        title=f"Test list: {evaluation.images} {describe_source(evaluation.label_version)}, "
+        f"{evaluation.patients} patients",
+        caption=f"95% intervals from {evaluation.bootstrap.rounds} bootstrap rounds over patients.",
     )
-    table.add_column("finding")
-    for name in ("positives", "AUROC", "95% interval", "AUPRC", "95% interval"):
+    table.add_column("finding", no_wrap=True)
+    for name in ("positives", "AUROC (95% interval)", "AUPRC (95% interval)"):
         table.add_column(name, justify="right")
     for name, row in evaluation.findings.items():
         positives = f"{row.positives} (few)" if row.few_cases else str(row.positives)
-        values = (_number(row.auroc), _interval(row.ci95), _number(row.auprc), _interval(row.auprc_ci95))
-        table.add_row(name, positives, *values)
+        table.add_row(name, positives, _value(row.auroc, row.ci95), _value(row.auprc, row.auprc_ci95))
     mean = evaluation.mean
     table.add_section()
-    values = (_number(mean.auroc), _interval(mean.ci95), _number(mean.auprc), _interval(mean.auprc_ci95))
+    values = (_value(mean.auroc, mean.ci95), _value(mean.auprc, mean.auprc_ci95))
     table.add_row(f"mean of {len(mean.findings)}", "", *values, style="bold")
     return table
 
 
-def prediction_table(title: str, prediction: Prediction, top: int) -> Table:
+def prediction_table(title: str, prediction: Prediction, manifest: Manifest, top: int) -> Table:
     """The `top` findings of one film, those over their operating point first."""
     model = prediction.model
-    version = "" if model.version is None else f" version {model.version}"
-    table = Table(title=title, caption=f"{model.name}{version} ({model.digest[:12]}). {RESEARCH_USE_ONLY}")
-    table.add_column("finding")
+    source = describe_source(manifest.provenance.label_version)
+    table = _table(title=title, caption=f"{model.name} version {model.version}, trained on {source}.")
+    table.add_column("finding", no_wrap=True)
     table.add_column("probability", justify="right")
     table.add_column("operating point", justify="right")
     table.add_column("flag")
@@ -72,15 +76,17 @@ def prediction_row(file: str, prediction: Prediction) -> dict[str, Any]:
 
 def versions_table(versions: Sequence[ModelVersion]) -> Table:
     """Registry versions with who and when."""
-    table = Table()
-    for name in ("model", "version", "state", "mean AUROC", "digest", "registered", "decided", "reason"):
-        table.add_column(name)
+    table = _table()
+    for name in ("model", "version", "state", "mean AUROC", "digest", "last step"):
+        table.add_column(name, no_wrap=name != "last step")
     for row in versions:
-        registered = f"{row.registered_by}, {row.registered_at:%Y-%m-%d %H:%M}"
-        decided = "" if row.decided_at is None else f"{row.decided_by}, {row.decided_at:%Y-%m-%d %H:%M}"
-        auroc, digest = _number(row.mean_auroc), row.digest[:12]
-        cells = (row.model_name, str(row.version), row.status, auroc, digest, registered, decided, row.reason or "")
-        table.add_row(*cells)
+        phantom = " (phantoms)" if row.label_version == PHANTOM else ""
+        auroc = "n/a" if row.mean_auroc is None else f"{row.mean_auroc:.3f}{phantom}"
+        step = f"registered by {row.registered_by}, {row.registered_at:%Y-%m-%d}"
+        if row.decided_at is not None:
+            reason = f": {row.reason}" if row.reason else ""
+            step = f"{row.status} by {row.decided_by}, {row.decided_at:%Y-%m-%d}{reason}"
+        table.add_row(row.model_name, str(row.version), row.status, auroc, row.digest[:12], step)
     return table
 
 
@@ -100,9 +106,12 @@ def _rank(score: FindingScore) -> tuple[bool, float]:
     return bool(score.flag), score.probability
 
 
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
+def _table(title: str | None = None, caption: str | None = None) -> Table:
+    footer = RESEARCH_USE_ONLY if caption is None else f"{caption}\n{RESEARCH_USE_ONLY}"
+    return Table(title=title, caption=footer, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
 
 
-def _interval(interval: Interval | None) -> str:
-    return "n/a" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+def _value(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "one class only"
+    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

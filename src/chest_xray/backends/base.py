@@ -90,6 +90,7 @@ class ModelVersion:
     version: int
     status: ApprovalStatus
     digest: str
+    label_version: str
     mean_auroc: float | None
     registered_by: str
     registered_at: datetime

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chest_xray.console import progress, say
-from chest_xray.data.atomic import DISK_FULL, sha256_of, write_atomically
 from chest_xray.data.fetch import Tries, discard, fetch, finish, look_up
 from chest_xray.data.nih import BOX_FILE, LABEL_FILES
 from chest_xray.data.split import TEST_LIST, TRAIN_VAL_LIST
 from chest_xray.errors import DownloadError
+from chest_xray.files import DISK_FULL, sha256_of, write_atomically
 
 if TYPE_CHECKING:
     import httpx

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chest_xray.data.atomic import write_atomically
 from chest_xray.errors import DownloadError
+from chest_xray.files import write_atomically
 
 if TYPE_CHECKING:
     import httpx

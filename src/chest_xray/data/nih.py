@@ -21,6 +21,7 @@ from typing import Literal
 from chest_xray.data.split import Split, read_lists, split_images
 from chest_xray.data.tables import Box, Entry, read_boxes, read_entries
 from chest_xray.errors import DataError
+from chest_xray.findings import PHANTOM
 
 PHANTOM_FILE = "phantom.json"  # `cxr phantom` leaves it, so that no figure of phantoms passes for one of patients
 LABEL_FILES = {"v2020": "Data_Entry_2017_v2020.csv", "2017": "Data_Entry_2017.csv"}
@@ -114,7 +115,7 @@ def find_images(source: Path) -> ImageFiles:
 def _label_file(source: Path) -> tuple[str, Path]:
     for version, name in LABEL_FILES.items():
         if (source / name).is_file():
-            return "phantom" if (source / PHANTOM_FILE).is_file() else version, source / name
+            return PHANTOM if (source / PHANTOM_FILE).is_file() else version, source / name
     raise DataError(f"{source} has no {' and no '.join(LABEL_FILES.values())}: put one of them beside the images.")
 
 

@@ -22,13 +22,6 @@ Result = TypeVar("Result")
 _QUEUED_PER_WORKER = 4
 
 
-def available_cpus() -> int:
-    """CPUs that this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result]]:
     """Run `function` on every task and yield (task, result) in the order of completion.
 

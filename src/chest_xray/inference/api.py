@@ -22,12 +22,12 @@ from starlette.requests import ClientDisconnect
 
 import chest_xray
 from chest_xray.backends.base import Predictor
+from chest_xray.cpus import available_cpus
 from chest_xray.errors import SettingsError
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.inference.answers import Health, ModelAnswer, ModelCard, PredictionAnswer, Problem, Readiness
 from chest_xray.inference.boundary import LOOPBACK_HOSTS, Boundary
-from chest_xray.inference.cpus import available_cpus
 from chest_xray.inference.explain import parse_explain
 from chest_xray.inference.problems import ApiError, add_problem_handlers, problem_documents
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from chest_xray.backends.base import Prediction, Predictor
 from chest_xray.console import say
 from chest_xray.errors import ImageError
+from chest_xray.findings import describe_source
 
 
 def predict_files(
@@ -46,7 +47,8 @@ def _predict_file(predictor: Predictor, path: Path, pictures: Path | None) -> Pr
     prediction = predictor.predict(image, explain=("all",))
     finding = top_finding(prediction)
     probability = next(score.probability for score in prediction.findings if score.finding == finding)
-    caption = f"{finding.replace('_', ' ')}, probability {probability:.2f}"
+    source = describe_source(predictor.manifest.provenance.label_version)
+    caption = f"{finding.replace('_', ' ')}, probability {probability:.2f}, model of {source}"
     pictures.mkdir(parents=True, exist_ok=True)
     picture = pictures / f"{path.stem}-{finding}.png"
     picture.write_bytes(overlay_png(image, prediction.heat_maps[finding], caption=caption))

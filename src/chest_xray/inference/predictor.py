@@ -17,19 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.backends.base import FindingScore, ModelIdentity, Prediction
-from chest_xray.bundle import Bundle, Manifest, load_bundle
+from chest_xray.bundle import EMBEDDING_SIZE, Bundle, Manifest, load_bundle
+from chest_xray.cpus import available_cpus
 from chest_xray.errors import BundleError
 from chest_xray.findings import FINDINGS
 from chest_xray.images.decode import decode_image
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.images.preprocess import preprocess
-from chest_xray.inference.cpus import available_cpus
 from chest_xray.inference.explain import parse_explain
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
 
-EMBEDDING_SIZE: Final = 1024
 UNREGISTERED: Final = "unregistered"
 
 

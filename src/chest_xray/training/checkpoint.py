@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from chest_xray.errors import TrainingError
-from chest_xray.training.run import write_atomic
+from chest_xray.files import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -20,7 +20,7 @@ def save_checkpoint(directory: Path, state: dict[str, Any]) -> None:
     # Through memory: torch.save turns a full disk into an error of its own that no longer says so.
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomic(directory / CHECKPOINT, buffer.getbuffer())
+    write_atomically(directory / CHECKPOINT, buffer.getbuffer())
 
 
 def load_checkpoint(directory: Path) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """The convolutional part of DenseNet121 (Huang et al., CVPR 2017), with torchvision's names, for one grey channel.
 
-121 layers: a stem of one, four blocks of 6, 12, 24 and 16 dense layers with two convolutions each, three transitions of one,
-and the classifier, which `model` adds. Growth rate 32, bottleneck 4 x 32, 64 channels after the stem.
+121 layers: a stem of one, blocks of 6, 12, 24 and 16 dense layers with two convolutions each, three transitions of one
+between them, and the classifier, which `model` adds. Growth rate 32, bottleneck 4 x 32, 64 channels after the stem.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ GROWTH = 32
 BOTTLENECK = 4 * GROWTH
 STEM = 64
 BLOCKS = (6, 12, 24, 16)
-FEATURES = 1024
 
 
 class DenseLayer(nn.Module):

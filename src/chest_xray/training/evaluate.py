@@ -12,17 +12,18 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from chest_xray.bundle import FindingProfile, file_sha256
+from chest_xray.bundle import FindingProfile
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
-from chest_xray.findings import FINDINGS
+from chest_xray.files import sha256_of, write_atomically
+from chest_xray.findings import FINDINGS, describe_source
 from chest_xray.training.calibrate import FEWEST_CASES, apply_calibration, calibrate, youden_point
 from chest_xray.training.metrics import Bootstrapped, Floats, interval95, patient_bootstrap
 from chest_xray.training.model import ChestXrayNet, load_weights
 from chest_xray.training.plots import RocCurve, plot_roc
-from chest_xray.training.report import Bootstrap, Evaluation, FindingMetrics, MeanMetrics, Profiles
-from chest_xray.training.run import RunFolder, TrainingRecord, write_atomic
+from chest_xray.training.report import Bootstrap, Evaluation, FindingMetrics, MeanMetrics, Profiles, read_evaluation
+from chest_xray.training.run import RunFolder, TrainingRecord
 from chest_xray.training.scoring import predict_logits
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
             f"{run} was trained on data {record.data_hash[:12]}, {data} is {shards.data_hash[:12]}. "
             "Evaluate with the shards of the training, which hold its validation patients."
         )
+    if (done := _evaluated(folder, rounds, seed)) is not None:
+        say(f"{folder.evaluation} holds this evaluation already.")
+        return done
     rows = {split: shards.rows(split) for split in ("val", "test")}
     if len(rows["test"]) == 0:
         raise TrainingError(f"{data} holds no test image. Prepare a folder with a test_list.txt.")
@@ -59,7 +63,7 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
     logits = {split: predict_logits(model, shards, rows[split], device) for split in rows}
     say(f"Scored {len(rows['val'])} validation and {len(rows['test'])} test images.")
 
-    weights = file_sha256(folder.weights)
+    weights = sha256_of(folder.weights)
     profiles = fit_profiles(shards.labels[rows["val"]], logits["val"], record.positive_weights, weights)
     labels, patients = shards.labels[rows["test"]], shards.patients[rows["test"]]
     sampled = patient_bootstrap(labels, logits["test"], patients, rounds=rounds, seed=seed)
@@ -73,12 +77,22 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
         mean=_mean_metrics(sampled),
         findings={name: _finding_metrics(sampled, k, labels[:, k]) for k, name in enumerate(FINDINGS)},
     )
-    write_atomic(folder.evaluation / "predictions.parquet", _predictions(shards, rows, logits, profiles))
-    write_atomic(folder.evaluation / "roc.png", _roc_plot(evaluation, labels, logits["test"]))
-    write_atomic(folder.evaluation / "profiles.json", profiles.model_dump_json(indent=2).encode())
-    write_atomic(folder.evaluation / "evaluation.json", evaluation.model_dump_json(indent=2).encode())
+    write_atomically(folder.evaluation / "predictions.parquet", _predictions(shards, rows, logits, profiles))
+    write_atomically(folder.evaluation / "roc.png", _roc_plot(evaluation, labels, logits["test"]))
+    write_atomically(folder.evaluation / "profiles.json", profiles.model_dump_json(indent=2).encode())
+    write_atomically(folder.evaluation / "evaluation.json", evaluation.model_dump_json(indent=2).encode())
     _track(folder, record, evaluation, settings)
     return evaluation
+
+
+def _evaluated(folder: RunFolder, rounds: int, seed: int) -> Evaluation | None:
+    """The evaluation that stands there, when it is of these weights and made in the same way."""
+    try:
+        evaluation, _ = read_evaluation(folder.evaluation)
+    except TrainingError:
+        return None
+    same = evaluation.weights_sha256 == sha256_of(folder.weights)
+    return evaluation if same and evaluation.bootstrap == Bootstrap(rounds=rounds, seed=seed) else None
 
 
 def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
@@ -174,9 +188,10 @@ def _roc_plot(evaluation: Evaluation, labels: NDArray[np.uint8], logits: NDArray
             continue
         fpr, tpr, _ = roc_curve(labels[:, k], logits[:, k])
         curves[name] = RocCurve(fpr, tpr, metrics.auroc, metrics.ci95, metrics.positives)
-    source = "phantom images" if evaluation.label_version == "phantom" else "NIH images"
     mean = "n/a" if evaluation.mean.auroc is None else f"{evaluation.mean.auroc:.3f}"
-    return plot_roc(curves, f"Test list, {evaluation.images} {source}: mean AUROC {mean}")
+    return plot_roc(
+        curves, f"Test list, {evaluation.images} {describe_source(evaluation.label_version)}: mean AUROC {mean}"
+    )
 
 
 def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, settings: Settings) -> None:

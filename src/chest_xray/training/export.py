@@ -25,7 +25,6 @@ from chest_xray.bundle import (
     Golden,
     Manifest,
     Provenance,
-    file_sha256,
     hash_files,
     load_bundle,
     write_manifest,
@@ -34,6 +33,7 @@ from chest_xray.console import progress, say
 from chest_xray.data.phantom import draw_golden_film
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, TrainingError
+from chest_xray.files import sha256_of
 from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
 from chest_xray.training.evaluate import load_run_model
@@ -116,7 +116,8 @@ def write_onnx(model: ChestXrayNet, image_size: int, path: Path) -> None:
     with warnings.catch_warnings():
         # torch's exporter warns of its own internals on every export.
         warnings.simplefilter("ignore")
-        logging.getLogger("onnxscript").setLevel(logging.ERROR)
+        for name in ("onnxscript", "torch.onnx"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         program = torch.onnx.export(
             _Explainer(model).eval(),
             (example,),
@@ -236,7 +237,7 @@ def _manifest(
 
 
 def _check_evaluation(folder: RunFolder, record: TrainingRecord, shards: Shards, evaluation: Evaluation) -> None:
-    if evaluation.weights_sha256 != file_sha256(folder.weights):
+    if evaluation.weights_sha256 != sha256_of(folder.weights):
         raise TrainingError(f"{folder.evaluation} is of other weights. Evaluate again with `cxr evaluate`.")
     if shards.data_hash != record.data_hash:
         raise TrainingError(
@@ -251,6 +252,6 @@ def _exported(folder: RunFolder, evaluation: Evaluation) -> Bundle | None:
         bundle = load_bundle(folder.bundle)
     except BundleError:
         return None
-    same = bundle.manifest.files["evaluation.json"] == file_sha256(folder.evaluation / "evaluation.json")
+    same = bundle.manifest.files["evaluation.json"] == sha256_of(folder.evaluation / "evaluation.json")
     same = same and bundle.manifest.files["weights.safetensors"] == evaluation.weights_sha256
     return bundle if same else None

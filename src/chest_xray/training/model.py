@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from chest_xray.bundle import EMBEDDING_SIZE
 from chest_xray.errors import TrainingError
 from chest_xray.findings import FINDINGS
-from chest_xray.training.densenet import FEATURES, densenet121_features
+from chest_xray.training.densenet import densenet121_features
 
 if TYPE_CHECKING:
     from chest_xray.settings import Settings
@@ -43,7 +44,7 @@ class ChestXrayNet(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
         self.features = densenet121_features()
-        self.classifier = nn.Linear(FEATURES, len(FINDINGS))
+        self.classifier = nn.Linear(EMBEDDING_SIZE, len(FINDINGS))
         nn.init.zeros_(self.classifier.bias)
 
     def normalise(self, image: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
 from chest_xray.training.report import Evaluation, Interval
 from chest_xray.training.run import TrainingRecord
 
@@ -49,11 +49,6 @@ def write_model_card(record: TrainingRecord, evaluation: Evaluation) -> str:
         rounds=evaluation.bootstrap.rounds,
         rows="\n".join(rows),
     )
-
-
-def describe_source(label_version: str) -> str:
-    """What the images are, in words: phantom figures are never shown as anything else."""
-    return "phantom images, drawn by a program" if label_version == "phantom" else f"NIH labels {label_version}"
 
 
 def _value(value: float | None, interval: Interval | None) -> str:

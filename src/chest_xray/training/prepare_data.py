@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from chest_xray.console import progress, say
-from chest_xray.data.atomic import DISK_FULL, write_atomically
+from chest_xray.cpus import available_cpus
 from chest_xray.data.nih import Manifest, read_nih
-from chest_xray.data.pool import available_cpus
 from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION, Shards
 from chest_xray.data.split import SPLITS
 from chest_xray.errors import DataError, SettingsError
+from chest_xray.files import DISK_FULL, write_atomically
 from chest_xray.training.pack_source import PackSettings, pack_archives, pack_unpacked
 from chest_xray.training.shard_files import PROGRESS_FOLDER, remove_parts
 from chest_xray.training.write_dataset import write_dataset

@@ -16,7 +16,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from chest_xray.data.atomic import sha256_of, write_atomically
+from chest_xray.files import sha256_of, write_atomically
 from chest_xray.training.packing import Packed
 
 PROGRESS_FOLDER = ".progress"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from chest_xray.console import progress, say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
+from chest_xray.files import write_atomically
 from chest_xray.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from chest_xray.training.interruption import Interruption
 from chest_xray.training.learner import Learner, difference
 from chest_xray.training.loader import epoch_order
 from chest_xray.training.provenance import git_revision, library_versions
-from chest_xray.training.run import Epoch, RunFolder, TrainingRecord, write_atomic
+from chest_xray.training.run import Epoch, RunFolder, TrainingRecord
 from chest_xray.training.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -129,11 +130,11 @@ def _finish(learner: Learner, folder: RunFolder, tracker: Tracker) -> None:
         versions=library_versions(),
         mlflow_run=at.mlflow_run,
     )
-    write_atomic(folder.weights, save(learner.best))
-    write_atomic(folder.output / "curves.png", plot_curves(record.history))
+    write_atomically(folder.weights, save(learner.best))
+    write_atomically(folder.output / "curves.png", plot_curves(record.history))
     tracker.artifact(folder.output / "curves.png")
     tracker.artifact(folder.weights)
-    write_atomic(folder.model / "training.json", record.model_dump_json(indent=2).encode())
+    write_atomically(folder.model / "training.json", record.model_dump_json(indent=2).encode())
     tracker.artifact(folder.model / "training.json")
     tracker.end("FINISHED")
     (folder.checkpoints / CHECKPOINT).unlink(missing_ok=True)

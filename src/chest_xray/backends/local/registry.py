@@ -115,7 +115,7 @@ class Registry:
     def set_approval(
         self, model_name: str, version: int, status: ApprovalStatus, *, by: str, reason: str | None
     ) -> ModelVersion:
-        """Add a decision on a version. Earlier decisions stay.
+        """Add a decision on a version. Earlier decisions stay; the last one, said again word by word, is not added.
 
         Raises:
             RegistryError: the registry has no such model or version.
@@ -124,7 +124,10 @@ class Registry:
         if status not in APPROVAL_STATUSES:
             raise SettingsError(f"status is {status!r}; expected one of {', '.join(APPROVAL_STATUSES)}.")
         decision = Decision(status=status, by=_person(by), at=datetime.now(UTC), reason=reason or None)
-        self.get(model_name, version)
+        found = self.get(model_name, version)
+        if (found.status, found.decided_by, found.reason) == (decision.status, decision.by, decision.reason):
+            say(f"{model_name} version {version} is {status} already: nothing to do.")
+            return found
         tags = {
             f"{_DECISION}{decision.at:%Y%m%dT%H%M%S.%fZ}_{uuid.uuid4().hex[:8]}": decision.model_dump_json(),
             "approval_status": status,
@@ -236,6 +239,7 @@ def _registration_tags(bundle: Bundle, by: str) -> dict[str, str]:
         "registered_by": by,
         "registered_at": datetime.now(UTC).isoformat(),
         "mean_auroc": "" if manifest.mean_auroc is None else repr(manifest.mean_auroc),
+        "label_version": manifest.provenance.label_version,
         "data_hash": manifest.provenance.data_hash,
         "git_revision": manifest.provenance.git_revision or "",
         "training_run": manifest.provenance.training_run or "",
@@ -251,6 +255,7 @@ def _read(version: MlflowVersion) -> ModelVersion:
         version=int(version.version),
         status=last.status if last else "PendingManualApproval",
         digest=tags["bundle_digest"],
+        label_version=tags["label_version"],
         mean_auroc=float(tags["mean_auroc"]) if tags["mean_auroc"] else None,
         registered_by=tags["registered_by"],
         registered_at=datetime.fromisoformat(tags["registered_at"]),

@@ -10,8 +10,12 @@ from typing import Final
 DISK_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, a full disk or a power cut finds the old content or the new, never a part."""
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that a reader, a full disk or a power cut finds the old content or the new, never a part.
+
+    The folder is made if need be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:
