@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 DEMO := .demo
 DEMO_SERVE ?= 1
 DEMO_IMAGES ?= 3600
-DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 --checkpoint-steps 100
+DEMO_FLAGS := --epochs 5 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 --checkpoint-steps 100
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

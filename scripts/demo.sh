@@ -26,8 +26,8 @@ step "Export the bundle"
 "$CXR" export --run "$DEMO/run" --data "$DEMO/shards"
 
 step "Register, approve, deploy"
-"$CXR" register --bundle "$DEMO/run/bundle" --model-name chest-xray-demo
-version=$("$CXR" models chest-xray-demo --json | "$(dirname "$CXR")/python" -c 'import json, sys; print(json.load(sys.stdin)[-1]["version"])')
+version=$("$CXR" register --bundle "$DEMO/run/bundle" --model-name chest-xray-demo --json |
+    sed -n 's/^ *"version": \([0-9]*\),$/\1/p')
 "$CXR" approve chest-xray-demo --version "$version" --reason "demo on phantom images"
 "$CXR" deploy --model-name chest-xray-demo --version "$version" --endpoint demo
 

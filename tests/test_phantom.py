@@ -1,5 +1,6 @@
 """The phantom: an NIH folder, whole or absent, with true boxes, NIH's kind of prevalence, and no cheap way to score."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.processes import ROOT
 
 from chest_xray.data.phantom import DIFFICULTY, Difficulty, draw_golden_film, folder, write_phantom
 from chest_xray.data.phantom.anatomy import LEFT, RIGHT, grow, pose
@@ -367,6 +369,7 @@ def test_thumbnails_and_histograms_do_not_solve_it(tmp_path: Path) -> None:
         "thumbnail": np.stack([film.reshape(16, 8, 16, 8).mean(axis=(1, 3)).ravel() for film in films]),
         "histogram": np.stack([np.histogram(film, 32, (0, 256))[0] for film in films]),
     }
+    network = json.loads((ROOT / "benchmarks" / "results" / "demo.json").read_text())["mean_auroc"]
     bounds = {"thumbnail": (0.60, 0.76), "histogram": (0.53, 0.68)}
     for name, values in features.items():
         scaled = StandardScaler().fit(values[~test]).transform(values)
@@ -377,3 +380,4 @@ def test_thumbnails_and_histograms_do_not_solve_it(tmp_path: Path) -> None:
         mean = float(np.mean([roc_auc_score(column[test], s) for column, s in zip(labels.T, scores, strict=True)]))
         low, high = bounds[name]
         assert low < mean < high, f"{name}: mean AUROC {mean:.3f}"
+        assert mean < network - 0.1, f"{name}: mean AUROC {mean:.3f}, the demo's network {network:.3f}"

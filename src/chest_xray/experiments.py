@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from chest_xray.errors import SettingsError
+from chest_xray.errors import ChestXrayError, SettingsError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,6 +48,18 @@ def configure_mlflow(settings: Settings) -> MlflowClient:
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
         raise SettingsError(f"CXR_MLFLOW_TRACKING_URI is {uri!r}, which MLflow refuses: {error}") from error
+
+
+@contextmanager
+def one_line_errors(settings: Settings, error_type: type[ChestXrayError]) -> Iterator[None]:
+    """Turn what MLflow refuses into an error of ours, of one line."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        first_line = re.sub(r"\s+", " ", str(error).strip())[:300]
+        raise error_type(f"MLflow at {tracking_uri(settings)} refused: {first_line}") from error
 
 
 def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:

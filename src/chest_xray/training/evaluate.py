@@ -200,6 +200,9 @@ def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, se
     if record.mlflow_run is None:
         return
     tracker = Tracker.resume(settings, record.mlflow_run)
+    if tracker is None:
+        say(f"This MLflow does not know the run {record.mlflow_run}: the evaluation is kept in files only.")
+        return
     values = {f"test_auroc_{name}": m.auroc for name, m in evaluation.findings.items() if m.auroc is not None}
     if evaluation.mean.auroc is not None:
         values["test_auroc"] = evaluation.mean.auroc

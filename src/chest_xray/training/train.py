@@ -40,14 +40,15 @@ def train(data: Path, run: Path, config: TrainConfig, settings: Settings) -> Pat
     if (record := folder.finished()) is not None:
         return _already_trained(folder, record, config, shards)
     learner = Learner(shards, config, settings)
+    tracker = None
     saved = load_checkpoint(folder.checkpoints)
-    if saved is None:
-        tracker = Tracker.start(settings, run.name, _parameters(learner))
-        learner.at.mlflow_run = tracker.run_id
-    else:
+    if saved is not None:
         learner.restore(saved, folder.checkpoints)
         tracker = Tracker.resume(settings, learner.at.mlflow_run)
         say(f"Going on from step {learner.step} (epoch {learner.at.epoch + 1}).")
+    if tracker is None:
+        tracker = Tracker.start(settings, run.name, _parameters(learner))
+        learner.at.mlflow_run = tracker.run_id
     _describe(learner)
     with Interruption() as interruption:
         _run_epochs(learner, folder, tracker, interruption)
@@ -59,9 +60,10 @@ def _run_epochs(learner: Learner, folder: RunFolder, tracker: Tracker, stop: Int
     while learner.at.epoch < learner.config.epochs and not _out_of_patience(learner):
         _run_steps(learner, folder, tracker, stop)
         row = _end_epoch(learner)
-        save_checkpoint(folder.checkpoints, learner.state())
         values = {key: value for key, value in row.model_dump(exclude={"epoch"}).items() if value is not None}
+        # Before the checkpoint: a kill between the two repeats a point of the curves and loses none.
         tracker.metrics(values, step=row.epoch)
+        save_checkpoint(folder.checkpoints, learner.state())
         auroc = "n/a" if row.val_auroc is None else f"{row.val_auroc:.4f}"
         say(
             f"epoch={row.epoch} train_loss={row.train_loss:.4f} val_loss={row.val_loss:.4f} "

@@ -11,10 +11,9 @@ The plain tags (`approval_status`, `decided_by`, ...) repeat it for people who l
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,7 +26,7 @@ from chest_xray.backends.local.names import check_name
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
 from chest_xray.errors import BundleError, NotApprovedError, RegistryError, SettingsError
-from chest_xray.experiments import configure_mlflow, experiment_id, tracking_uri
+from chest_xray.experiments import configure_mlflow, experiment_id, one_line_errors
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -56,7 +55,6 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._uri = tracking_uri(settings)
         self._client = configure_mlflow(settings)
 
     def register(self, bundle: Path, *, model_name: str, by: str) -> ModelVersion:
@@ -220,15 +218,8 @@ class Registry:
         ours = [_read(version) for version in found if "bundle_digest" in version.tags]
         return sorted(ours, key=lambda version: version.version)
 
-    @contextmanager
-    def _one_line_errors(self) -> Iterator[None]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield
-        except MlflowException as error:
-            first_line = re.sub(r"\s+", " ", str(error).strip())[:300]
-            raise RegistryError(f"MLflow at {self._uri} refused: {first_line}") from error
+    def _one_line_errors(self) -> AbstractContextManager[None]:
+        return one_line_errors(self._settings, RegistryError)
 
 
 def _registration_tags(bundle: Bundle, by: str) -> dict[str, str]:
