@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 # A CPU wheel of torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 TORCH := torch==2.13.0
+UV := uv==0.13.9
 STAMP := $(VENV)/.installed
 
 # The demo keeps all it makes in this folder; `rm -r .demo` starts anew.
 DEMO := .demo
 DEMO_SERVE ?= 1
 DEMO_IMAGES ?= 3600
-DEMO_FLAGS := --epochs 5 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 --checkpoint-steps 100
+DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 --checkpoint-steps 100 \
+	--rotation-degrees 3 --scale 0.03 --shift 0.02 --contrast 0.1 --brightness 0.05
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,7 +28,7 @@ $(STAMP): pyproject.toml locks/dev.txt
 	@echo "Installing into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r locks/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@

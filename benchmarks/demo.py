@@ -33,8 +33,8 @@ def main() -> None:
         evaluation = json.loads((demo / "run" / "evaluation" / "evaluation.json").read_bytes())
     result = {
         "mean_auroc": round(evaluation["mean"]["auroc"], 4),
-        "mean_auroc_ci95": [round(value, 4) for value in evaluation["mean"]["ci95"]],
-        "findings": {name: round(row["auroc"], 4) for name, row in evaluation["findings"].items()},
+        "mean_auroc_ci95": evaluation["mean"]["ci95"],
+        "findings": {name: row["auroc"] for name, row in evaluation["findings"].items()},
         "test_images": evaluation["images"],
         "images": "phantom",
         "seconds": round(seconds, 1),
@@ -49,7 +49,8 @@ def main() -> None:
 
 def makefile_value(name: str) -> str:
     """A variable's value as it stands in the Makefile."""
-    found = re.search(rf"^{name} \??:?= (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    text = (ROOT / "Makefile").read_text().replace("\\\n\t", "")
+    found = re.search(rf"^{name} \??:?= (.*)$", text, flags=re.MULTILINE)
     assert found is not None, f"the Makefile has no {name}"
     return found.group(1)
 

@@ -6,6 +6,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from chest_xray.cpus import available_cpus
+
 PACKAGES = ("numpy", "pillow", "pyarrow", "torch", "monai", "onnxruntime")
 
 
@@ -13,7 +15,7 @@ def describe_machine(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
     """CPU model, cores that may be used, memory, operating system, Python and the versions of installed packages."""
     return {
         "cpu": cpu_model(),
-        "cores": available_cores(),
+        "cores": available_cpus(),
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -29,17 +31,6 @@ def cpu_model() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
-
-
-def available_cores() -> float:
-    """Cores that this process may use: the affinity mask, or the cgroup's quota where it is smaller."""
-    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    quota = Path("/sys/fs/cgroup/cpu.max")
-    if quota.is_file():
-        limit, _, period = quota.read_text().partition(" ")
-        if limit != "max":
-            cores = min(cores, int(limit) / int(period))
-    return cores
 
 
 def _memory_gb() -> float | None:

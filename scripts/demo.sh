@@ -3,6 +3,7 @@
 set -eu
 : "${CXR:=cxr}" "${DEMO:=.demo}" "${IMAGES:=3600}" "${SERVE:=1}" "${FLAGS:=}"
 export CXR_HOME="$DEMO/home"
+unset CXR_MLFLOW_TRACKING_URI
 started=$(date +%s)
 
 step() {
@@ -33,6 +34,7 @@ version=$("$CXR" register --bundle "$DEMO/run/bundle" --model-name chest-xray-de
 
 step "Predict one film"
 film=$(grep -F -f "$DEMO/phantom/test_list.txt" "$DEMO/phantom/Data_Entry_2017_v2020.csv" | grep -m 1 ',Effusion,' | cut -d , -f 1)
+: "${film:=$(head -n 1 "$DEMO/phantom/test_list.txt")}"
 "$CXR" predict "$DEMO/phantom/images/$film" --endpoint demo --heatmap "$DEMO/pictures"
 
 step "Done"

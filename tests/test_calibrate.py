@@ -7,6 +7,7 @@ import pytest
 
 from chest_xray.bundle import Calibration
 from chest_xray.training.calibrate import apply_calibration, calibrate, fit_platt, youden_point
+from chest_xray.training.evaluate import fit_profiles
 
 
 def drawn(slope: float, intercept: float, images: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +49,26 @@ def test_too_few_cases_only_undo_the_loss_weight(positives: int) -> None:
 def test_scores_that_rank_backwards_are_not_turned_round() -> None:
     labels, logits = drawn(1.0, 0.0, images=2000)
     assert calibrate(labels, -logits, positive_weight=2.0).method == "loss_weight"
+
+
+def test_scores_that_rank_backwards_flag_nobody() -> None:
+    labels, logits = drawn(1.0, 0.0, images=2000)
+    both = np.repeat(labels[:, None], 14, axis=1)
+    backwards = np.repeat(-logits[:, None], 14, axis=1)
+    profiles = fit_profiles(both, backwards, [2.0] * 14, "0" * 64)
+    assert all(profile.operating_point is None for profile in profiles.findings.values())
+    forwards = fit_profiles(both, -backwards, [2.0] * 14, "0" * 64)
+    assert all(profile.operating_point is not None for profile in forwards.findings.values())
+
+
+def test_scores_that_say_nothing_have_no_operating_point() -> None:
+    labels = np.repeat([0, 1], 20)
+    assert youden_point(labels, np.full(40, 0.3)) is None
+
+
+def test_no_logit_overflows() -> None:
+    calibration = Calibration(method="platt", slope=1.0, intercept=0.0)
+    assert apply_calibration(calibration, np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_undoing_the_loss_weight_gives_back_the_prevalence() -> None:

@@ -169,7 +169,7 @@ def test_export_again_does_nothing_and_mends_an_altered_bundle(run: Path, data: 
     with pytest.raises(BundleError, match=r"model_card.md was changed"):
         load_bundle(bundle.root)
     assert export(run, data).manifest.files == bundle.manifest.files
-    assert not list(run.glob(".bundle-*"))
+    assert not list(run.glob(".bundle*"))
 
 
 def test_an_evaluation_of_other_weights_is_not_exported(
@@ -216,5 +216,8 @@ def test_from_bundle_to_prediction_through_the_commands(bundle: Bundle, source: 
     broken = tmp_path / "torn.png"
     broken.write_bytes(film.read_bytes()[:900])
     error = cxr("predict", broken, code=2)
-    assert error.startswith("error: torn.png: ")
+    assert error.startswith(f"error: {broken}: ")
     assert len(error.strip().splitlines()) == 1
+    done = run_cxr("predict", broken, film, tmp_path / "absent.png", "--json", home=home)
+    assert (done.returncode, [row["file"] for row in json.loads(done.stdout)]) == (2, [str(film)])
+    assert done.stderr.strip().splitlines()[-1] == "error: 2 of 3 files were not scored."

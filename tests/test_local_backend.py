@@ -12,9 +12,9 @@ from tests.bundles import film, known_outputs, png, write_bundle
 from tests.endpoints import deploy_folder
 from tests.processes import run_python
 
+from chest_xray import lock
 from chest_xray.backends import get_backend
 from chest_xray.backends.base import ModelIdentity
-from chest_xray.backends.local import lock
 from chest_xray.backends.local.endpoints import RECORD, Endpoints
 from chest_xray.bundle import Golden, load_bundle
 from chest_xray.errors import BundleError, EndpointError, NotApprovedError, SettingsError
@@ -96,7 +96,7 @@ def test_from_registration_to_prediction(tmp_path: Path, bundles: list[Path]) ->
         ("_load", "after", 1),
         ("_switch", "before", 1),
         ("_switch", "after", 2),
-        ("_remove_old", "after", 2),
+        ("_remove_old", "after", 1),
     ],
 )
 def test_a_deployment_killed_at_any_step_leaves_an_endpoint_that_answers(
@@ -167,6 +167,41 @@ def test_a_bundle_that_fails_on_its_golden_film_does_not_replace_the_one_that_an
     with pytest.raises(BundleError, match="golden film"):
         deploy_folder(tmp_path / "home", broken, endpoint="clinic", version=2)
     assert Endpoints(tmp_path / "home" / "endpoints").predictor("clinic").identity.version == 1
+
+
+def test_failed_deployments_leave_no_copies(tmp_path: Path, bundles: list[Path]) -> None:
+    deployed = deploy_folder(tmp_path, bundles[0], endpoint="clinic", version=1)
+    digests = [load_bundle(bundle).digest for bundle in bundles]
+    endpoints = Endpoints(tmp_path / "endpoints")
+
+    def full_disk(folder: Path) -> Path:
+        (folder / "bundle").mkdir()
+        shutil.copy2(bundles[1] / "model.onnx", folder / "bundle")
+        raise OSError(28, "No space left on device")
+
+    def altered(folder: Path) -> Path:
+        copy = Path(shutil.copytree(bundles[1], folder / "bundle"))
+        (copy / "model_card.md").write_text("altered")
+        return copy
+
+    for fetch, error in ((full_disk, OSError), (altered, BundleError)):
+        with pytest.raises(error):
+            endpoints.deploy("clinic", ModelIdentity("tiny", 2, digests[1]), fetch)
+        assert copies(tmp_path) == {deployed.model.digest}
+    assert endpoints.predictor("clinic").identity.version == 1
+
+
+def test_a_deployment_first_makes_room(tmp_path: Path, bundles: list[Path]) -> None:
+    """What killed deployments left goes before the next copy comes, so that a full disk can be got out of."""
+    deployed = deploy_folder(tmp_path, bundles[0], endpoint="clinic", version=1)
+    (tmp_path / "endpoints" / "clinic" / ".staging-killed" / "bundle").mkdir(parents=True)
+
+    def fetch(folder: Path) -> Path:
+        assert copies(tmp_path) == {deployed.model.digest, folder.name}
+        return Path(shutil.copytree(bundles[1], folder / "bundle"))
+
+    model = ModelIdentity("tiny", 2, load_bundle(bundles[1]).digest)
+    assert Endpoints(tmp_path / "endpoints").deploy("clinic", model, fetch).model == model
 
 
 def test_a_bundle_other_than_the_models_is_refused(tmp_path: Path, bundles: list[Path]) -> None:

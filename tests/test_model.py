@@ -176,6 +176,11 @@ def test_weights_of_another_network_are_refused(model: ChestXrayNet, tmp_path: P
     (tmp_path / "torn.safetensors").write_bytes(b"\x10")
     with pytest.raises(TrainingError, match=r"torn\.safetensors does not hold"):
         build(init=str(tmp_path / "torn.safetensors"))
+    (tmp_path / "torn.pth").write_bytes(b"PK" * 100)
+    with pytest.raises(TrainingError, match=r"torn\.pth is not a torch file of weights"):
+        build(init=str(tmp_path / "torn.pth"))
+    with pytest.raises(TrainingError, match=r"there are no weights at resnet"):
+        build(init="resnet")
     with pytest.raises(TrainingError, match=r"CXR_IMAGENET_WEIGHTS is .* no file"):
         build(init="imagenet", imagenet_weights=tmp_path / "absent.pth")
 

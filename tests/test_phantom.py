@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.processes import ROOT
+from tests.processes import ROOT, start_python
 
+from chest_xray import lock
 from chest_xray.data.phantom import DIFFICULTY, Difficulty, draw_golden_film, folder, write_phantom
 from chest_xray.data.phantom.anatomy import LEFT, RIGHT, grow, pose
 from chest_xray.data.phantom.chronic import reshape
@@ -319,7 +320,7 @@ def test_a_run_that_ends_early_leaves_nothing(
     monkeypatch.setattr(folder, "draw_film", draw_three)
     with pytest.raises(type(error)):
         write_phantom(tmp_path / "out", images=20, size=128, workers=1)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
@@ -346,7 +347,40 @@ def test_ctrl_c_with_workers_leaves_nothing(tmp_path: Path) -> None:
         process.wait()
     assert b"KeyboardInterrupt" in stderr
     assert process.returncode != 0
-    assert [path.name for path in tmp_path.iterdir()] == ["draw.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "draw.py"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_run_leaves_nothing_that_adds_up(phantom: Path, tmp_path: Path) -> None:
+    """Another phantom was being drawn: none of its films may end in this one."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom chest_xray.data.phantom import write_phantom\n"
+        "write_phantom(Path(sys.argv[1]), images=4000, size=128, seed=6, workers=1)\n"
+    )
+    for _ in range(2):
+        with start_python(program, tmp_path / "out") as process:
+            deadline = time.monotonic() + 60
+            while len(list(tmp_path.glob(".out.*/images/*.png"))) < 3:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+        assert process.returncode == -signal.SIGKILL
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", ".out.part"]
+    write_phantom(tmp_path / "out", images=40, size=128, seed=5, workers=1)
+    assert contents(tmp_path / "out") == contents(phantom)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_one_process_draws_a_phantom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.05)
+    with (
+        lock.only_one(tmp_path / ".out.lock", DataError("busy")),
+        pytest.raises(DataError, match=r"Another process draws .*out: run this again"),
+    ):
+        write_phantom(tmp_path / "out", images=8, size=128, workers=1)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

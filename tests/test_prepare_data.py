@@ -18,12 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.nih_folders import BOX_HEADER, film, pack_archives, row, write_csv, write_nih_folder
 
+from chest_xray import lock
 from chest_xray.data.index import encode_index, read_index
 from chest_xray.data.shards import Shards
 from chest_xray.data.split import split_by_hash
 from chest_xray.errors import DataError, SettingsError
 from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
+from chest_xray.lock import only_one
 from chest_xray.training.prepare_data import PrepareReport, prepare_data
 
 SIZE = 32
@@ -328,11 +330,60 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     assert refused.stderr.splitlines()[-1] == (
         f"REFUSED The disk of {output} is full: make room and run the same command again; finished shards are kept."
     )
-    assert sorted(path.name for path in output.iterdir()) == [".progress", "prepare.json"]
+    assert sorted(path.name for path in output.iterdir()) == [".progress", "prepare.json", "prepare.lock"]
     assert list((output / ".progress").iterdir()) == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     prepare_data(long_source, output, image_size=64, workers=2, shard_bytes=SHARD)
     assert contents(output) == contents(long_prepared)
+
+
+@pytest.mark.parametrize("how", ["kill", "full disk"])
+def test_a_run_that_ends_at_its_first_write_is_run_again(
+    source: Path, prepared: Path, tmp_path: Path, how: str
+) -> None:
+    output = tmp_path / "out"
+    script = f"""
+import os, resource, signal, sys
+from pathlib import Path
+import numpy, pyarrow
+from chest_xray.errors import DataError
+from chest_xray.training.prepare_data import prepare_data
+if {how!r} == "kill":
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+else:
+    sys.dont_write_bytecode = True
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+try:
+    prepare_data(Path({str(source)!r}), Path({str(output)!r}), image_size={SIZE}, shard_bytes={FIVE_ROWS}, workers=1)
+except DataError as error:
+    os.write(1, b"REFUSED " + str(error).encode())
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, stdout=subprocess.PIPE)
+    if how == "kill":
+        assert ended.returncode == -signal.SIGKILL
+        left = [".progress", "prepare.json.part", "prepare.lock"]
+    else:
+        assert ended.stdout.decode().startswith(f"REFUSED The disk of {output} is full: make room")
+        left = [".progress", "prepare.lock"]
+    assert sorted(path.name for path in output.iterdir()) == left
+    prepare(source, output)
+    assert contents(output) == contents(prepared)
+    assert not (output / ".progress").exists()
+
+
+def test_one_prepare_data_at_a_time(
+    source: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.05)
+    output = tmp_path / "out"
+    with only_one(output / "prepare.lock", DataError("busy")):
+        assert refusal(lambda: prepare(source, output)) == (
+            f"Another prepare-data writes to {output}: run this again when it is done."
+        )
+        assert [path.name for path in output.iterdir()] == ["prepare.lock"]
+        # A finished folder is answered without the lock.
+        shutil.copytree(prepared, output, dirs_exist_ok=True)
+        assert prepare(source, output).images_per_second == 0
 
 
 # ---- refusals
@@ -354,6 +405,14 @@ def test_an_output_that_belongs_to_something_else(source: Path, tmp_path: Path) 
     assert "is not empty and not of prepare-data" in refusal(lambda: prepare(source, tmp_path))
     assert "is a file" in refusal(lambda: prepare(source, tmp_path / "notes.txt"))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["thesis.part", ".progress/shard-00000.npy.json"])
+def test_only_the_first_traces_of_a_run_count_as_nothing(source: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    assert "is not empty and not of prepare-data" in refusal(lambda: prepare(source, tmp_path))
+    assert contents(tmp_path) == {name: b"mine"}
 
 
 def test_a_damaged_note_on_the_source(source: Path, prepared: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from tests.processes import environment, run_cxr
 
 from chest_xray.data.shards import Shards
@@ -17,6 +18,11 @@ from chest_xray.data.shards import Shards
 pytestmark = [pytest.mark.slow, pytest.mark.real_data]
 
 MODEL = "nih-mini"
+
+
+def mode(film: Path) -> str:
+    with Image.open(film) as image:
+        return image.mode
 
 
 def cxr(home: Path, *arguments: object) -> str:
@@ -78,10 +84,8 @@ def test_the_evaluation_says_what_it_is_of(run: Path) -> None:
 def test_a_full_size_film_over_http_equals_cxr_predict(
     kind: str, real_data: Path, home: Path, server: str, run: Path
 ) -> None:
-    from PIL import Image
-
     films = sorted((real_data / "nih-fullsize" / "images").glob("*.png"))
-    film = next(path for path in films if Image.open(path).mode == kind)
+    film = next(path for path in films if mode(path) == kind)
     (local,) = json.loads(cxr(home, "predict", film, "--endpoint", MODEL, "--json"))
     headers = {"Content-Type": "image/png"}
     answer = httpx.post(f"{server}/v1/predictions", content=film.read_bytes(), headers=headers, timeout=60)

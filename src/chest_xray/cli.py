@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import getpass
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +17,7 @@ from chest_xray.backends import get_backend
 from chest_xray.cli_options import options_from
 from chest_xray.console import print_json, say
 from chest_xray.errors import ChestXrayError
+from chest_xray.files import DISK_FULL
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.settings import load_settings
 from chest_xray.training.config import TrainConfig
@@ -40,9 +41,19 @@ Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepa
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
 ModelName = Annotated[str, typer.Option("--model-name", help="Name in the registry.")]
+
+
+def _user() -> str:
+    """The user's name, or number where a container has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL_NAME", help="Name in the registry.")]
 Version = Annotated[int, typer.Option("--version", min=1, help="Version in the registry.")]
-By = Annotated[str, typer.Option("--by", help="Who does this, for the record.", default_factory=getpass.getuser)]
+By = Annotated[str, typer.Option("--by", help="Who does this, for the record.", default_factory=_user)]
 EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
 
 
@@ -100,6 +111,10 @@ def prepare_data(
     report = prepare(source, output, image_size=image_size, workers=workers)
     if json:
         print_json(asdict(report) | {"output": str(report.output)})
+    else:
+        counts = ", ".join(f"{count} {split}" for split, count in report.splits.items())
+        rejected = f"{report.rejected} rejected (see {output / 'rejected.csv'})" if report.rejected else "none rejected"
+        say(f"{output}: {counts}; {rejected}, {report.absent} absent.")
 
 
 @app.command()
@@ -245,13 +260,16 @@ def predict(
 
     predictor = get_backend(load_settings()).predictor(endpoint)
     rows = []
-    for path, prediction in predict_files(predictor, files, pictures=heatmap):
+    try:
+        for path, prediction in predict_files(predictor, files, pictures=heatmap):
+            if json:
+                rows.append(prediction_row(str(path), prediction))
+            else:
+                print_table(prediction_table(str(path), prediction, predictor.manifest, top))
+    finally:
+        # Files that could not be read are an error at the end; the others' answers are not lost with them.
         if json:
-            rows.append(prediction_row(path.name, prediction))
-        else:
-            print_table(prediction_table(path.name, prediction, predictor.manifest, top))
-    if json:
-        print_json(rows)
+            print_json(rows)
 
 
 @app.command()
@@ -315,7 +333,7 @@ def _fail(message: str) -> None:
 
 def _describe_os_error(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in DISK_FULL:
         return f"the disk is full{where}: nothing half-written was kept. Free some space and run the command again."
     return f"{error.strerror or error}{where}."
 

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
+from chest_xray.inference.predict_files import by_urgency
 
 if TYPE_CHECKING:
-    from chest_xray.backends.base import FindingScore, ModelVersion, Prediction
+    from chest_xray.backends.base import ModelVersion, Prediction
     from chest_xray.bundle import Manifest
     from chest_xray.training.report import Evaluation, Interval
 
@@ -55,7 +56,7 @@ def prediction_table(title: str, prediction: Prediction, manifest: Manifest, top
     table.add_column("probability", justify="right")
     table.add_column("operating point", justify="right")
     table.add_column("flag")
-    for score in sorted(prediction.findings, key=_rank, reverse=True)[:top]:
+    for score in sorted(prediction.findings, key=by_urgency, reverse=True)[:top]:
         flag = {True: "flagged", False: "", None: "too few cases"}[score.flag]
         point = "n/a" if score.operating_point is None else f"{score.operating_point:.3f}"
         style = "bold" if score.flag else None
@@ -100,10 +101,6 @@ def version_rows(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
         }
         for row in versions
     ]
-
-
-def _rank(score: FindingScore) -> tuple[bool, float]:
-    return bool(score.flag), score.probability
 
 
 def _table(title: str | None = None, caption: str | None = None) -> Table:

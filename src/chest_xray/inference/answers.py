@@ -2,13 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from chest_xray.backends.base import ModelIdentity, Prediction, Predictor
-from chest_xray.bundle import FindingProfile, Normalisation
+from chest_xray.bundle import FindingProfile, Normalisation, Probability, Provenance
 from chest_xray.findings import RESEARCH_USE_ONLY
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 HeatMap = Annotated[
     list[list[float]],
     Field(description="Rows from the top of the film; each cell's share of the logit, before calibration."),
@@ -75,17 +74,6 @@ class PredictionAnswer(_Answer):
         )
 
 
-class ProvenanceAnswer(_Answer):
-    """Where the model comes from."""
-
-    data_hash: str
-    label_version: str
-    git_revision: str | None
-    training_run: str | None
-    created: AwareDatetime
-    versions: dict[str, str]
-
-
 class ModelCard(_Answer):
     """The deployed model: how its numbers come about and how good they were."""
 
@@ -96,7 +84,7 @@ class ModelCard(_Answer):
     normalisation: Normalisation
     findings: dict[str, FindingProfile] = Field(description="In the order of the logits.")
     mean_auroc: Probability | None = Field(description="Mean over the findings, on the test list.")
-    provenance: ProvenanceAnswer
+    provenance: Provenance
     notice: str
 
     @classmethod
@@ -111,7 +99,7 @@ class ModelCard(_Answer):
             normalisation=manifest.normalisation,
             findings=manifest.findings,
             mean_auroc=manifest.mean_auroc,
-            provenance=ProvenanceAnswer(**manifest.provenance.model_dump()),
+            provenance=manifest.provenance,
             notice=RESEARCH_USE_ONLY,
         )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chest_xray.backends.base import Prediction, Predictor
+from chest_xray.backends.base import FindingScore, Prediction, Predictor
 from chest_xray.console import say
 from chest_xray.errors import ImageError
+from chest_xray.files import write_atomically
 from chest_xray.findings import describe_source
 
 
@@ -22,35 +23,38 @@ def predict_files(
     failures: list[str] = []
     for path in files:
         try:
-            yield path, _predict_file(predictor, path, pictures)
-        except (ImageError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            failures.append(f"{path.name}: {reason}")
+            image = _read(path)
+            prediction = predictor.predict(image, explain=() if pictures is None else ("all",))
+        except ImageError as error:
+            failures.append(f"{path}: {error}")
             if len(files) > 1:
                 say(f"error: {failures[-1]}")
+            continue
+        if pictures is not None:
+            _write_picture(predictor, path, image, prediction, pictures)
+        yield path, prediction
     if failures:
         raise ImageError(failures[0] if len(files) == 1 else f"{len(failures)} of {len(files)} files were not scored.")
 
 
-def top_finding(prediction: Prediction) -> str:
-    """The finding furthest over its operating point, or else the most probable one."""
-    best = max(prediction.findings, key=lambda score: (bool(score.flag), score.probability))
-    return best.finding
+def by_urgency(score: FindingScore) -> tuple[bool, float]:
+    """Sorts flagged findings above the others, then by probability."""
+    return bool(score.flag), score.probability
 
 
-def _predict_file(predictor: Predictor, path: Path, pictures: Path | None) -> Prediction:
-    image = path.read_bytes()
-    if pictures is None:
-        return predictor.predict(image)
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{error.strerror}.") from error
+
+
+def _write_picture(predictor: Predictor, path: Path, image: bytes, prediction: Prediction, folder: Path) -> None:
     from chest_xray.inference.heatmap import overlay_png
 
-    prediction = predictor.predict(image, explain=("all",))
-    finding = top_finding(prediction)
-    probability = next(score.probability for score in prediction.findings if score.finding == finding)
+    top = max(prediction.findings, key=by_urgency)
     source = describe_source(predictor.manifest.provenance.label_version)
-    caption = f"{finding.replace('_', ' ')}, probability {probability:.2f}, model of {source}"
-    pictures.mkdir(parents=True, exist_ok=True)
-    picture = pictures / f"{path.stem}-{finding}.png"
-    picture.write_bytes(overlay_png(image, prediction.heat_maps[finding], caption=caption))
+    caption = f"{top.finding.replace('_', ' ')}, probability {top.probability:.2f}, model of {source}"
+    picture = folder / f"{path.stem}-{top.finding}.png"
+    write_atomically(picture, overlay_png(image, prediction.heat_maps[top.finding], caption=caption))
     say(f"Heat map: {picture}")
-    return prediction

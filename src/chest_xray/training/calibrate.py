@@ -55,13 +55,14 @@ def fit_platt(labels: NDArray[np.generic], logits: NDArray[np.generic]) -> tuple
 
 def apply_calibration(calibration: Calibration, logits: NDArray[np.generic]) -> NDArray[np.float64]:
     """Calibrated probabilities of one finding's logits (N,)."""
-    return 1 / (1 + np.exp(-(calibration.slope * np.asarray(logits, np.float64) + calibration.intercept)))
+    # 1 / (1 + exp(-x)) without overflow for any finite x.
+    return np.exp(-np.logaddexp(0, -(calibration.slope * np.asarray(logits, np.float64) + calibration.intercept)))
 
 
 def youden_point(labels: NDArray[np.generic], probability: NDArray[np.float64]) -> OperatingPoint | None:
     """The threshold with the largest sensitivity + specificity - 1 (Youden 1950), midway between two scores.
 
-    None where there are too few cases to choose.
+    None where there are too few cases to choose, or where no threshold does better than chance.
     """
     if not enough_cases(labels):
         return None
@@ -73,7 +74,9 @@ def youden_point(labels: NDArray[np.generic], probability: NDArray[np.float64]) 
     sensitivity = np.cumsum(hits[::-1])[::-1] / positive.sum()
     specificity = 1 - np.cumsum(falls[::-1])[::-1] / (~positive).sum()
     best = int(np.argmax(sensitivity + specificity))
-    below = scores[best - 1] if best > 0 else scores[best]
+    if sensitivity[best] + specificity[best] <= 1:
+        return None
+    below = scores[best - 1]
     return OperatingPoint(
         threshold=float((scores[best] + below) / 2),
         aim="youden",

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chest_xray.errors import SettingsError
-
-
-def _init_spelling(value: object) -> object:
-    if value in ("none", "imagenet"):
-        return value
-    if not Path(str(value)).is_file():
-        raise ValueError("expected imagenet, none or the path of a .safetensors or torchvision .pth file")
-    return str(value)
 
 
 class TrainConfig(BaseModel):
@@ -24,8 +15,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    init: Annotated[str, BeforeValidator(_init_spelling)] = Field(
-        default="none", description="Where the weights start: `imagenet`, `none` or a weights file."
+    init: str = Field(
+        default="none",
+        description="Where the weights start: `none`, `imagenet`, a .safetensors or a torchvision .pth file.",
     )
     epochs: int = Field(default=20, ge=1, description="Passes over the training images, at most.")
     batch_size: int = Field(default=32, ge=2, description="Images in a step.")

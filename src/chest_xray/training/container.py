@@ -28,15 +28,23 @@ def run_container(root: Path) -> int:
     try:
         config = TrainConfig.from_hyperparameters(read_hyperparameters(root))
         train(root / "input" / "data" / CHANNEL, root, config, load_settings())
-    except (ChestXrayError, OSError) as error:
-        say(f"error: {error}")
-        failure = root / "output" / "failure"
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(str(error)[:FAILURE_CHARACTERS], encoding="utf-8")
-        return 1
     except KeyboardInterrupt:
         return 130
+    except (ChestXrayError, OSError) as error:
+        say(f"error: {error}")
+        _report(root, str(error))
+        return 1
+    except Exception as error:
+        # Not a user's mistake: the job's FailureReason names it, and the traceback goes to the log.
+        _report(root, f"{type(error).__name__}: {error}")
+        raise
     return 0
+
+
+def _report(root: Path, reason: str) -> None:
+    failure = root / "output" / "failure"
+    failure.parent.mkdir(parents=True, exist_ok=True)
+    failure.write_text(reason[:FAILURE_CHARACTERS], encoding="utf-8")
 
 
 def read_hyperparameters(root: Path) -> dict[str, str]:

@@ -52,16 +52,23 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
             f"{run} was trained on data {record.data_hash[:12]}, {data} is {shards.data_hash[:12]}. "
             "Evaluate with the shards of the training, which hold its validation patients."
         )
-    if (done := _evaluated(folder, rounds, seed)) is not None:
-        say(f"{folder.evaluation} holds this evaluation already.")
-        return done
+    with folder.alone():
+        done = _evaluated(folder, rounds, seed)
+        if done is not None:
+            say(f"{folder.evaluation} holds this evaluation already.")
+        result = done or _evaluate(folder, record, shards, rounds, seed)
+        _track(folder, record, result, settings)
+    return result
+
+
+def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, rounds: int, seed: int) -> Evaluation:
     rows = {split: shards.rows(split) for split in ("val", "test")}
     if len(rows["test"]) == 0:
-        raise TrainingError(f"{data} holds no test image. Prepare a folder with a test_list.txt.")
+        raise TrainingError(f"{shards.root} holds no test image. Prepare a folder with a test_list.txt.")
     model = load_run_model(folder, record)
     device = next(model.parameters()).device
-    logits = {split: predict_logits(model, shards, rows[split], device) for split in rows}
-    say(f"Scored {len(rows['val'])} validation and {len(rows['test'])} test images.")
+    titles = {"val": "Scoring validation images", "test": "Scoring test images"}
+    logits = {split: predict_logits(model, shards, rows[split], device, title=titles[split]) for split in rows}
 
     weights = sha256_of(folder.weights)
     profiles = fit_profiles(shards.labels[rows["val"]], logits["val"], record.positive_weights, weights)
@@ -81,17 +88,16 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
     write_atomically(folder.evaluation / "roc.png", _roc_plot(evaluation, labels, logits["test"]))
     write_atomically(folder.evaluation / "profiles.json", profiles.model_dump_json(indent=2).encode())
     write_atomically(folder.evaluation / "evaluation.json", evaluation.model_dump_json(indent=2).encode())
-    _track(folder, record, evaluation, settings)
     return evaluation
 
 
 def _evaluated(folder: RunFolder, rounds: int, seed: int) -> Evaluation | None:
     """The evaluation that stands there, when it is of these weights and made in the same way."""
     try:
-        evaluation, _ = read_evaluation(folder.evaluation)
+        evaluation, profiles = read_evaluation(folder.evaluation)
     except TrainingError:
         return None
-    same = evaluation.weights_sha256 == sha256_of(folder.weights)
+    same = evaluation.weights_sha256 == profiles.weights_sha256 == sha256_of(folder.weights)
     return evaluation if same and evaluation.bootstrap == Bootstrap(rounds=rounds, seed=seed) else None
 
 
@@ -111,7 +117,9 @@ def fit_profiles(
     findings = {}
     for k, name in enumerate(FINDINGS):
         calibration = calibrate(labels[:, k], logits[:, k], positive_weights[k])
-        point = youden_point(labels[:, k], apply_calibration(calibration, logits[:, k]))
+        # Where Platt's fit was refused, so is a threshold: its scores do not rank.
+        fitted = calibration.method == "platt"
+        point = youden_point(labels[:, k], apply_calibration(calibration, logits[:, k])) if fitted else None
         findings[name] = FindingProfile(calibration=calibration, operating_point=point)
     return Profiles(images=len(labels), weights_sha256=weights, findings=findings)
 
@@ -143,11 +151,10 @@ def _mean_metrics(sampled: Bootstrapped) -> MeanMetrics:
 
 
 def _mean(rounds: Floats) -> Floats:
-    """Mean over findings (R, F) -> (R,); NaN in a round where any finding lost a class, or with no finding."""
-    if rounds.shape[1] == 0:
-        return np.full(len(rounds), np.nan)
-    means: Floats = rounds.mean(axis=1)
-    return means
+    """Mean over findings (R, F) -> (R,); a finding that lost a class in a round is left out of that round's mean."""
+    known = np.isfinite(rounds)
+    means: Floats = np.where(known, rounds, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known.any(axis=1), means, np.nan)
 
 
 def _known(value: float) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-import tempfile
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,19 +72,29 @@ def export(run: Path, data: Path) -> Bundle:
     """
     folder, shards = RunFolder(run), Shards.open(data)
     record = folder.record()
+    with folder.alone():
+        return _export(folder, record, shards)
+
+
+def _export(folder: RunFolder, record: TrainingRecord, shards: Shards) -> Bundle:
     evaluation, profiles = read_evaluation(folder.evaluation)
-    _check_evaluation(folder, record, shards, evaluation)
+    _check_evaluation(folder, record, shards, evaluation, profiles)
     done = _exported(folder, evaluation)
     if done is not None:
         say(f"{folder.bundle} holds this run already: nothing to do.")
         return done
-    scratch = Path(tempfile.mkdtemp(prefix=".bundle-", dir=run))
+    scratch, before = folder.root / ".bundle.part", folder.root / ".bundle.before"
+    for left_behind in (scratch, before):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    scratch.mkdir()
     try:
         _write_bundle(scratch, folder, record, shards, evaluation, profiles)
-        shutil.rmtree(folder.bundle, ignore_errors=True)
-        scratch.replace(folder.bundle)
+        if folder.bundle.exists():
+            folder.bundle.rename(before)
+        scratch.rename(folder.bundle)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
     return load_bundle(folder.bundle)
 
 
@@ -236,8 +245,10 @@ def _manifest(
     )
 
 
-def _check_evaluation(folder: RunFolder, record: TrainingRecord, shards: Shards, evaluation: Evaluation) -> None:
-    if evaluation.weights_sha256 != sha256_of(folder.weights):
+def _check_evaluation(
+    folder: RunFolder, record: TrainingRecord, shards: Shards, evaluation: Evaluation, profiles: Profiles
+) -> None:
+    if not evaluation.weights_sha256 == profiles.weights_sha256 == sha256_of(folder.weights):
         raise TrainingError(f"{folder.evaluation} is of other weights. Evaluate again with `cxr evaluate`.")
     if shards.data_hash != record.data_hash:
         raise TrainingError(

@@ -102,9 +102,8 @@ class Learner:
 
     def validate(self) -> tuple[float, float]:
         """Unweighted loss and mean AUROC of the averaged weights on the validation images."""
-        logits = predict_logits(
-            self.averaged, self.shards, self.val_rows, self.device, bf16=self.config.precision == "bf16"
-        )
+        bf16 = self.config.precision == "bf16"
+        logits = predict_logits(self.averaged, self.shards, self.val_rows, self.device, title="Validating", bf16=bf16)
         labels = self.shards.labels[self.val_rows]
         targets = torch.from_numpy(labels.astype(np.float32))
         loss = F.binary_cross_entropy_with_logits(torch.from_numpy(logits), targets)

@@ -7,9 +7,12 @@ findings, exactly and with no backward pass.
 
 from __future__ import annotations
 
+import io
+import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -83,9 +86,17 @@ def build_model(init: str, *, mean: float, std: float, seed: int, settings: Sett
 
 
 def load_weights(model: ChestXrayNet, path: Path) -> None:
-    """Load a bundle's weights.safetensors (all of it), or a torchvision DenseNet121 file (its backbone)."""
+    """Load a bundle's weights.safetensors (all of it), or a torchvision DenseNet121 file (its backbone).
+
+    Raises:
+        TrainingError: the file is missing, damaged or of another network.
+    """
+    if not path.is_file():
+        raise TrainingError(
+            f"there are no weights at {path}: expected none, imagenet, or a .safetensors or torchvision .pth file."
+        )
     if path.suffix == ".pth":
-        load_torchvision(model, torch.load(path, map_location="cpu", weights_only=True))
+        load_torchvision(model, _read_torch_file(path))
         return
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -101,14 +112,27 @@ def load_weights(model: ChestXrayNet, path: Path) -> None:
         ) from error
 
 
+def _read_torch_file(path: Path) -> dict[str, Tensor]:
+    content = io.BytesIO(path.read_bytes())
+    try:
+        state: dict[str, Tensor] = torch.load(content, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path} is not a torch file of weights. Download {IMAGENET_URL} again.") from error
+    return state
+
+
 def _imagenet_state(settings: Settings) -> dict[str, Tensor]:
     path = settings.imagenet_weights
-    if path is None:
+    if path is not None:
+        if not path.is_file():
+            raise TrainingError(f"CXR_IMAGENET_WEIGHTS is {path}, which is no file. Download {IMAGENET_URL} to it.")
+        return _read_torch_file(path)
+    try:
         return torch.hub.load_state_dict_from_url(IMAGENET_URL, map_location="cpu", check_hash=True, weights_only=True)
-    if not path.is_file():
-        raise TrainingError(f"CXR_IMAGENET_WEIGHTS is {path}, which is no file. Download {IMAGENET_URL} to it.")
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+    except (URLError, RuntimeError) as error:
+        raise TrainingError(
+            f"{IMAGENET_URL} could not be fetched ({error}). Download it elsewhere and name it in CXR_IMAGENET_WEIGHTS."
+        ) from error
 
 
 def load_torchvision(model: ChestXrayNet, state: dict[str, Tensor]) -> None:

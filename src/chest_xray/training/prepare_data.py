@@ -10,6 +10,7 @@ goes on where it was.
 import json
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION, Shards
 from chest_xray.data.split import SPLITS
 from chest_xray.errors import DataError, SettingsError
 from chest_xray.files import DISK_FULL, write_atomically
+from chest_xray.lock import only_one
 from chest_xray.training.pack_source import PackSettings, pack_archives, pack_unpacked
 from chest_xray.training.shard_files import PROGRESS_FOLDER, remove_parts
 from chest_xray.training.write_dataset import write_dataset
 
 CLAIM_FILE = "prepare.json"
+LOCK_FILE = "prepare.lock"
 SHARD_BYTES = 128 * 1024 * 1024
 IMAGE_SIZES = range(32, 1025)
 
@@ -63,8 +66,9 @@ def prepare_data(
         shard_bytes: size of a shard file.
 
     Raises:
-        SettingsError: an option out of its range.
-        DataError: a source that contradicts itself, an output that belongs to something else, or no room on the disk.
+        SettingsError: an option out of its range, or an output that cannot be written.
+        DataError: a source that contradicts itself, an output that belongs to something else or that another
+            prepare-data writes to, or no room on the disk.
     """
     _check_options(image_size, workers, validation_fraction)
     manifest = read_nih(source, validation_fraction=validation_fraction)
@@ -75,12 +79,28 @@ def prepare_data(
         "shard_bytes": shard_bytes,
         "source_sha256": manifest.fingerprint,
     }
-    if _claim(output, claim):
-        say(f"{output} is finished already, from the same source with the same options: nothing to do.")
-        return _report(output, 0.0)
-    settings = PackSettings(output, image_size, shard_bytes, workers or available_cpus())
+    if _is_finished(output, claim):
+        return _nothing_to_do(output)
+    busy = DataError(f"Another prepare-data writes to {output}: run this again when it is done.")
+    with only_one(output / LOCK_FILE, busy):
+        # Whoever held the lock before may have finished it.
+        if _is_finished(output, claim):
+            return _nothing_to_do(output)
+        settings = PackSettings(output, image_size, shard_bytes, workers or available_cpus())
+        report = _go_on(manifest, settings, claim)
+    _tidy(output)
+    return report
+
+
+def _go_on(manifest: Manifest, settings: PackSettings, claim: dict[str, Any]) -> PrepareReport:
+    """Begin the output folder, or go on with it, to its end."""
+    output = settings.output
     try:
-        return _prepare(manifest, settings, validation_fraction)
+        remove_parts(output)
+        (output / PROGRESS_FOLDER).mkdir(exist_ok=True)
+        if not (output / CLAIM_FILE).is_file():
+            write_atomically(output / CLAIM_FILE, json.dumps(claim, indent=2).encode())
+        return _prepare(manifest, settings, claim["validation_fraction"])
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -100,16 +120,14 @@ def _check_options(image_size: int, workers: int | None, validation_fraction: fl
         raise SettingsError(f"validation_fraction is {validation_fraction}; expected 0 to 0.5.")
 
 
-def _claim(output: Path, claim: dict[str, Any]) -> bool:
-    """Take the output folder for this source and these options; True when it is finished already."""
+def _is_finished(output: Path, claim: dict[str, Any]) -> bool:
+    """Whether the output is finished; False when it is new or was begun with this source and these options."""
     path = output / CLAIM_FILE
     if output.exists() and not output.is_dir():
         raise DataError(f"{output} is a file: give a new folder as output.")
     if not path.is_file():
-        if output.is_dir() and any(output.iterdir()):
+        if _holds_something_else(output):
             raise DataError(f"{output} is not empty and not of prepare-data: give a new folder as output.")
-        (output / PROGRESS_FOLDER).mkdir(parents=True)
-        write_atomically(path, json.dumps(claim, indent=2).encode())
         return False
     found = _read_claim(path)
     if found != claim:
@@ -118,10 +136,33 @@ def _claim(output: Path, claim: dict[str, Any]) -> bool:
         raise DataError(f"{output} was begun with another source or other options ({differences}): give a new folder.")
     if (output / DATASET_FILE).is_file():
         Shards.open(output)
-        shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
         return True
-    remove_parts(output)
     return False
+
+
+def _holds_something_else(output: Path) -> bool:
+    """Whether a folder without a claim holds more than a run leaves that ended before its claim was whole."""
+    if not output.is_dir():
+        return False
+    progress_folder = output / PROGRESS_FOLDER
+    if progress_folder.is_dir() and any(progress_folder.iterdir()):
+        return True
+    ours = {PROGRESS_FOLDER, f"{CLAIM_FILE}.part"}
+    # SQLite keeps a journal beside the lock while it is held.
+    return any(path.name not in ours and not path.name.startswith(LOCK_FILE) for path in output.iterdir())
+
+
+def _nothing_to_do(output: Path) -> PrepareReport:
+    say(f"{output} is finished already, from the same source with the same options: nothing to do.")
+    _tidy(output)
+    return _report(output, 0.0)
+
+
+def _tidy(output: Path) -> None:
+    """Remove what a finished folder needs no more. Who still waits for the lock finds nothing to do."""
+    shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
+    with suppress(OSError):
+        (output / LOCK_FILE).unlink(missing_ok=True)
 
 
 def _read_claim(path: Path) -> dict[str, Any]:
@@ -142,7 +183,6 @@ def _prepare(manifest: Manifest, settings: PackSettings, validation_fraction: fl
         with progress("prepare-data", listed) as advance:
             packed = pack_unpacked(manifest.images, wanted, settings, advance)
     write_dataset(manifest, packed, settings, validation_fraction)
-    shutil.rmtree(settings.output / PROGRESS_FOLDER)
     return _report(settings.output, packed.decoded / (time.monotonic() - started))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chest_xray.bundle import Normalisation
 from chest_xray.errors import TrainingError
+from chest_xray.lock import only_one
 from chest_xray.training.config import TrainConfig
 
 
@@ -79,6 +81,15 @@ class RunFolder:
     def weights(self) -> Path:
         """The averaged weights of the best epoch."""
         return self.model / "weights.safetensors"
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold the folder for this process.
+
+        Raises:
+            TrainingError: another `cxr` works in it.
+        """
+        busy = TrainingError(f"Another cxr command works in {self.root}. Wait for it, or use another folder.")
+        return only_one(self.root / "run.lock", busy, wait_seconds=0)
 
     def finished(self) -> TrainingRecord | None:
         """The record of a finished run; None while there is none.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chest_xray.console import progress, say
 from chest_xray.data.shards import Shards
@@ -37,8 +37,23 @@ def train(data: Path, run: Path, config: TrainConfig, settings: Settings) -> Pat
         KeyboardInterrupt: a signal asked to stop; the checkpoint is saved.
     """
     folder, shards = RunFolder(run), Shards.open(data)
-    if (record := folder.finished()) is not None:
-        return _already_trained(folder, record, config, shards)
+    with folder.alone():
+        if (record := folder.finished()) is not None:
+            return _already_trained(folder, record, config, shards)
+        learner, tracker = _begin(folder, shards, config, settings)
+        _describe(learner)
+        try:
+            with Interruption() as interruption:
+                _run_epochs(learner, folder, tracker, interruption)
+            _finish(learner, folder, tracker)
+        except (TrainingError, OSError):
+            tracker.end("FAILED")
+            raise
+    return run
+
+
+def _begin(folder: RunFolder, shards: Shards, config: TrainConfig, settings: Settings) -> tuple[Learner, Tracker]:
+    """A new run with its first checkpoint, or the one that was interrupted."""
     learner = Learner(shards, config, settings)
     tracker = None
     saved = load_checkpoint(folder.checkpoints)
@@ -47,28 +62,31 @@ def train(data: Path, run: Path, config: TrainConfig, settings: Settings) -> Pat
         tracker = Tracker.resume(settings, learner.at.mlflow_run)
         say(f"Going on from step {learner.step} (epoch {learner.at.epoch + 1}).")
     if tracker is None:
-        tracker = Tracker.start(settings, run.name, _parameters(learner))
+        tracker = Tracker.start(settings, folder.root.name, _parameters(learner))
         learner.at.mlflow_run = tracker.run_id
-    _describe(learner)
-    with Interruption() as interruption:
-        _run_epochs(learner, folder, tracker, interruption)
-    _finish(learner, folder, tracker)
-    return run
+        for row in learner.at.history:
+            tracker.metrics(_curve_points(row), step=row["epoch"])
+        save_checkpoint(folder.checkpoints, learner.state())
+    return learner, tracker
 
 
 def _run_epochs(learner: Learner, folder: RunFolder, tracker: Tracker, stop: Interruption) -> None:
     while learner.at.epoch < learner.config.epochs and not _out_of_patience(learner):
         _run_steps(learner, folder, tracker, stop)
         row = _end_epoch(learner)
-        values = {key: value for key, value in row.model_dump(exclude={"epoch"}).items() if value is not None}
         # Before the checkpoint: a kill between the two repeats a point of the curves and loses none.
-        tracker.metrics(values, step=row.epoch)
+        tracker.metrics(_curve_points(row.model_dump()), step=row.epoch)
         save_checkpoint(folder.checkpoints, learner.state())
         auroc = "n/a" if row.val_auroc is None else f"{row.val_auroc:.4f}"
         say(
             f"epoch={row.epoch} train_loss={row.train_loss:.4f} val_loss={row.val_loss:.4f} "
             f"val_auroc={auroc} learning_rate={row.learning_rate:.2e}"
         )
+        _leave_if_asked(learner, tracker, stop)
+
+
+def _curve_points(row: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name != "epoch" and value is not None}
 
 
 def _run_steps(learner: Learner, folder: RunFolder, tracker: Tracker, stop: Interruption) -> None:
@@ -82,10 +100,15 @@ def _run_steps(learner: Learner, folder: RunFolder, tracker: Tracker, stop: Inte
             advance(config.batch_size)
             if stop.requested or learner.step % config.checkpoint_steps == 0:
                 save_checkpoint(folder.checkpoints, learner.state())
-            if stop.requested:
-                tracker.end("KILLED")
-                say(f"Stopped at step {learner.step}; the same command goes on from there.")
-                raise KeyboardInterrupt
+            _leave_if_asked(learner, tracker, stop)
+
+
+def _leave_if_asked(learner: Learner, tracker: Tracker, stop: Interruption) -> None:
+    """Called where the checkpoint is of this step."""
+    if stop.requested:
+        tracker.end("KILLED")
+        say(f"Stopped at step {learner.step}; the same command goes on from there.")
+        raise KeyboardInterrupt
 
 
 def _end_epoch(learner: Learner) -> Epoch:
@@ -140,7 +163,8 @@ def _finish(learner: Learner, folder: RunFolder, tracker: Tracker) -> None:
     tracker.artifact(folder.model / "training.json")
     tracker.end("FINISHED")
     (folder.checkpoints / CHECKPOINT).unlink(missing_ok=True)
-    say(f"Best epoch {at.best_epoch}, validation mean AUROC {at.best_score:.4f}: {folder.weights}")
+    score = "" if at.best_score < 0 else f", validation mean AUROC {at.best_score:.4f}"
+    say(f"Best epoch {at.best_epoch}{score}: {folder.weights}")
 
 
 def _already_trained(folder: RunFolder, record: TrainingRecord, config: TrainConfig, shards: Shards) -> Path:
@@ -148,6 +172,7 @@ def _already_trained(folder: RunFolder, record: TrainingRecord, config: TrainCon
     theirs = {"config": record.config.model_dump(), "data_hash": record.data_hash}
     if mine != theirs:
         raise TrainingError(f"{folder.root} {difference(theirs, mine)}. Use another --output, or delete it.")
+    (folder.checkpoints / CHECKPOINT).unlink(missing_ok=True)
     say(f"{folder.root} is trained already with these data and settings: nothing to do.")
     return folder.root
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from chest_xray.backends.base import Endpoint, ModelIdentity
-from chest_xray.backends.local.lock import only_one
 from chest_xray.backends.local.names import check_name
 from chest_xray.bundle import Sha256, load_bundle
 from chest_xray.errors import BundleError, EndpointError
+from chest_xray.lock import only_one
 
 if TYPE_CHECKING:
     from chest_xray.inference.predictor import OnnxPredictor
@@ -64,6 +64,7 @@ class Endpoints:
         folder = self._root / check_name("endpoint", endpoint)
         busy = EndpointError(f"Another deployment to {endpoint} is under way. Run this again when it is done.")
         with only_one(folder / "deploy.lock", busy):
+            _remove_old(folder)
             _install(folder, model, fetch)
             _load(folder / model.digest, model)
             _switch(folder, model)
@@ -127,9 +128,12 @@ def _install(folder: Path, model: ModelIdentity, fetch: Fetch) -> None:
         # What lies there no longer answers anyway: make room.
         target.rename(Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder)) / "altered")
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-    fetched = fetch(staging)
-    _check_digest(fetched, load_bundle(fetched).digest, model)
-    fetched.rename(target)
+    try:
+        fetched = fetch(staging)
+        _check_digest(fetched, load_bundle(fetched).digest, model)
+        fetched.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _intact(bundle: Path, digest: str) -> bool:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from chest_xray.backends.base import APPROVAL_STATUSES, ApprovalStatus, ModelVersion
-from chest_xray.backends.local.lock import only_one
 from chest_xray.backends.local.names import check_name
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
 from chest_xray.errors import BundleError, NotApprovedError, RegistryError, SettingsError
 from chest_xray.experiments import configure_mlflow, experiment_id, one_line_errors
+from chest_xray.lock import only_one
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion

@@ -3,16 +3,16 @@
     cxr phantom OUT
 
 Everything is drawn into a hidden folder beside OUT, which takes OUT's name when it is complete: OUT is whole or absent.
+What a killed run left of the hidden folder is removed by the next one.
 """
 
 import csv
 import io
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -28,6 +28,7 @@ from chest_xray.data.phantom.film import Box, draw_film
 from chest_xray.data.pool import run_tasks
 from chest_xray.errors import DataError
 from chest_xray.findings import BBOX_SPELLING, FINDINGS, NO_FINDING
+from chest_xray.lock import only_one
 
 DRAWING: Final = 1  # raised when the same parameters give other films
 PARAMETERS_FILE: Final = "phantom.json"
@@ -89,8 +90,10 @@ def write_phantom(
     folder of the same parameters is left as it is.
 
     Raises:
-        DataError: a size or number of images out of range, or an `output` that holds something else.
-        OSError: the disk is full or not writable; nothing is left behind.
+        DataError: a size or number of images out of range, an `output` that holds something else, or one that
+            another process draws.
+        SettingsError: the folder of `output` is not writable.
+        OSError: the disk is full; nothing is left behind but an empty, hidden lock file.
     """
     if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
         raise DataError(f"size {size} was asked for; a phantom film is {SMALLEST_SIZE} to {LARGEST_SIZE} pixels wide")
@@ -105,10 +108,25 @@ def write_phantom(
     if finished is not None:
         return finished
     cohort = sample_cohort(images, seed, difficulty)
+    lock = output.parent / f".{output.name}.lock"
+    with only_one(lock, DataError(f"Another process draws {output}: run this again when it is done.")):
+        # Whoever held the lock before may have drawn it.
+        report = _finished(output, parameters)
+        if report is None:
+            report = _draw(output, cohort, parameters, available_cpus() if workers is None else workers, difficulty)
+    with suppress(OSError):  # Who still waits for the lock finds a finished phantom.
+        lock.unlink()
+    return report
+
+
+def _draw(
+    output: Path, cohort: list[Patient], parameters: dict[str, Any], workers: int, difficulty: Difficulty
+) -> PhantomReport:
+    images, size, seed = parameters["images"], parameters["size"], parameters["seed"]
     with _whole_folder(output) as folder:
         (folder / "images").mkdir()
         tasks = [_Task(folder, patient, size, seed, difficulty) for patient in cohort]
-        boxes = _draw_all(tasks, images, available_cpus() if workers is None else workers)
+        boxes = _draw_all(tasks, images, workers)
         report = _report(output, cohort, sum(len(found) for found in boxes.values()))
         _write_tables(folder, cohort, boxes, seed)
         counts = {key: value for key, value in asdict(report).items() if key not in ("output", "drawn")}
@@ -139,9 +157,13 @@ def _finished(output: Path, parameters: dict[str, Any]) -> PhantomReport | None:
 
 @contextmanager
 def _whole_folder(output: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `output` that takes its name at the end, or is removed if anything goes wrong."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.parent / f".{output.name}.part-{os.getpid()}"
+    """Yield a hidden folder beside `output` that takes its name at the end, or is removed if anything goes wrong.
+
+    Its name is the same in every run, so that one that was killed leaves nothing that adds up.
+    """
+    part = output.parent / f".{output.name}.part"
+    if part.exists():
+        shutil.rmtree(part)
     part.mkdir()
     try:
         yield part
