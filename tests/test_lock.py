@@ -38,6 +38,12 @@ def test_a_lock_that_another_process_holds_until_it_is_killed(tmp_path: Path, mo
             pass
 
 
+def test_a_held_lock_is_one_empty_file(tmp_path: Path) -> None:
+    """It needs no room on a full disk, and a kill leaves nothing else."""
+    with only_one(tmp_path / "one.lock", BUSY):
+        assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("one.lock", 0)]
+
+
 def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError), only_one(tmp_path / "one.lock", BUSY):
         raise KeyError

@@ -13,7 +13,7 @@ WAIT_SECONDS = 120.0
 
 
 @contextmanager
-def only_one(path: Path, otherwise: ChestXrayError, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+def only_one(path: Path, otherwise: ChestXrayError, *, wait_seconds: float | None = None) -> Iterator[None]:
     """Hold the lock file `path` for the block; raise `otherwise` when another keeps it longer.
 
     SQLite's own file lock, because it exists on every system and ends with its process, however that ends.
@@ -21,7 +21,7 @@ def only_one(path: Path, otherwise: ChestXrayError, *, wait_seconds: float = WAI
     Raises:
         SettingsError: the lock file cannot be written.
     """
-    with closing(_locked(path, otherwise, wait_seconds)):
+    with closing(_locked(path, otherwise, WAIT_SECONDS if wait_seconds is None else wait_seconds)):
         yield
 
 
@@ -30,6 +30,8 @@ def _locked(path: Path, otherwise: ChestXrayError, wait_seconds: float) -> sqlit
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
+        # A journal on the disk would need room there, and stay after a kill; nothing is ever written that needs one.
+        connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("BEGIN EXCLUSIVE")
     except (OSError, sqlite3.Error) as error:
         if connection is not None:

@@ -147,9 +147,8 @@ def _holds_something_else(output: Path) -> bool:
     progress_folder = output / PROGRESS_FOLDER
     if progress_folder.is_dir() and any(progress_folder.iterdir()):
         return True
-    ours = {PROGRESS_FOLDER, f"{CLAIM_FILE}.part"}
-    # SQLite keeps a journal beside the lock while it is held.
-    return any(path.name not in ours and not path.name.startswith(LOCK_FILE) for path in output.iterdir())
+    ours = {PROGRESS_FOLDER, LOCK_FILE, f"{CLAIM_FILE}.part"}
+    return any(path.name not in ours for path in output.iterdir())
 
 
 def _nothing_to_do(output: Path) -> PrepareReport:
