@@ -84,6 +84,7 @@ def phantom(
 @app.command()
 def download_nih(
     directory: Annotated[Path, typer.Argument(help="Folder for the archives; needs 42 GB.")],
+    json: Json = False,
 ) -> None:
     """Fetch the 12 archives of NIH ChestX-ray14, or go on where a download stopped.
 
@@ -91,7 +92,9 @@ def download_nih(
     """
     from chest_xray.data.download import download_nih as fetch
 
-    fetch(directory)
+    report = fetch(directory)
+    if json:
+        print_json(asdict(report) | {"directory": str(directory)})
 
 
 @app.command()
@@ -123,12 +126,17 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that stopped goes on.")],
     config: dict[str, Any],
+    json: Json = False,
 ) -> None:
     """Train DenseNet121. Killed at any step, the same command goes on and ends in the same weights.
 
     Example: cxr train --data data/shards --output runs/first --init imagenet --backbone-lr-scale 0.1
     """
-    get_backend(load_settings()).train(data, output, TrainConfig.from_hyperparameters(config))
+    run = get_backend(load_settings()).train(data, output, TrainConfig.from_hyperparameters(config))
+    if json:
+        from chest_xray.training.run import RunFolder
+
+        print_json(RunFolder(run).record().model_dump(mode="json"))
 
 
 @app.command()
@@ -154,7 +162,7 @@ def evaluate(
 
 
 @app.command()
-def export(run: Run, data: Data) -> None:
+def export(run: Run, data: Data, json: Json = False) -> None:
     """Write the bundle: the ONNX graph held to PyTorch, and all that travels with it.
 
     Example: cxr export --run runs/first --data data/shards
@@ -162,6 +170,8 @@ def export(run: Run, data: Data) -> None:
     from chest_xray.training.export import export as write
 
     bundle = write(run, data)
+    if json:
+        print_json({"bundle": str(bundle.root), "digest": bundle.digest, "mean_auroc": bundle.manifest.mean_auroc})
     say(f"Bundle {bundle.digest[:12]}: {bundle.root}")
 
 

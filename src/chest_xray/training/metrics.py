@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chest_xray.console import progress
+
 Floats = NDArray[np.float64]
 
 _ROUNDS_AT_ONCE = 50
@@ -106,9 +108,11 @@ def patient_bootstrap(
     """
     ranked = [RankedScores(labels[:, k], logits[:, k]) for k in range(labels.shape[1])]
     auroc, auprc = [], []
-    for weights in _patient_weights(patients, rounds, np.random.default_rng(seed)):
-        auroc.append(np.stack([scores.auroc(weights) for scores in ranked], axis=1))
-        auprc.append(np.stack([scores.average_precision(weights) for scores in ranked], axis=1))
+    with progress("Bootstrap over patients", rounds, "rounds") as advance:
+        for weights in _patient_weights(patients, rounds, np.random.default_rng(seed)):
+            auroc.append(np.stack([scores.auroc(weights) for scores in ranked], axis=1))
+            auprc.append(np.stack([scores.average_precision(weights) for scores in ranked], axis=1))
+            advance(len(weights))
     return Bootstrapped(
         auroc=np.array([scores.auroc()[0] for scores in ranked]),
         auprc=np.array([scores.average_precision()[0] for scores in ranked]),
