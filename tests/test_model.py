@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional
 
 from chest_xray.errors import TrainingError
 from chest_xray.settings import Settings
@@ -59,9 +59,9 @@ def test_maps_are_grad_cam(model: ChestXrayNet, images: Tensor) -> None:
         cam = model.explain(images).cam
     for finding in range(14):
         (gradient,) = torch.autograd.grad(logits[:, finding].sum(), activation, retain_graph=True)
-        grad_cam = F.relu((gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1))
+        grad_cam = functional.relu((gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1))
         cells = activation.shape[2] * activation.shape[3]
-        torch.testing.assert_close(grad_cam.detach() * cells, F.relu(cam[:, finding]))
+        torch.testing.assert_close(grad_cam.detach() * cells, functional.relu(cam[:, finding]))
 
 
 def test_normalisation_is_inside(model: ChestXrayNet) -> None:
@@ -132,19 +132,19 @@ def torchvision_features(state: dict[str, Tensor], rgb: Tensor) -> Tensor:
 
     def norm_relu(x: Tensor, name: str) -> Tensor:
         parts = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-        return F.relu(F.batch_norm(x, *parts))
+        return functional.relu(functional.batch_norm(x, *parts))
 
-    x = F.conv2d(rgb, state["features.conv0.weight"], stride=2, padding=3)
-    x = F.max_pool2d(norm_relu(x, "features.norm0"), kernel_size=3, stride=2, padding=1)
+    x = functional.conv2d(rgb, state["features.conv0.weight"], stride=2, padding=3)
+    x = functional.max_pool2d(norm_relu(x, "features.norm0"), kernel_size=3, stride=2, padding=1)
     for block, layers in enumerate(BLOCKS, start=1):
         for layer in range(1, layers + 1):
             name = f"features.denseblock{block}.denselayer{layer}"
-            new = F.conv2d(norm_relu(x, f"{name}.norm.1"), state[f"{name}.conv.1.weight"])
-            new = F.conv2d(norm_relu(new, f"{name}.norm.2"), state[f"{name}.conv.2.weight"], padding=1)
+            new = functional.conv2d(norm_relu(x, f"{name}.norm.1"), state[f"{name}.conv.1.weight"])
+            new = functional.conv2d(norm_relu(new, f"{name}.norm.2"), state[f"{name}.conv.2.weight"], padding=1)
             x = torch.cat([x, new], dim=1)
         if block < len(BLOCKS):
             name = f"features.transition{block}"
-            x = F.avg_pool2d(F.conv2d(norm_relu(x, f"{name}.norm"), state[f"{name}.conv.weight"]), 2)
+            x = functional.avg_pool2d(functional.conv2d(norm_relu(x, f"{name}.norm"), state[f"{name}.conv.weight"]), 2)
     return norm_relu(x, "features.norm5")
 
 

@@ -23,7 +23,8 @@ def options_from(model: type[BaseModel], parameter: str) -> Callable[[Callable[.
             command(**values, **{parameter: settings})
 
         parameters = [p for name, p in own.items() if name != parameter] + list(fields.values())
-        expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
+        # Typer reads a command through inspect.signature, which looks here first.
+        vars(expanded)["__signature__"] = inspect.Signature(parameters)
         expanded.__annotations__ = {p.name: p.annotation for p in parameters}
         expanded.__doc__, expanded.__name__ = command.__doc__, command.__name__
         return expanded

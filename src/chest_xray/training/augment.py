@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name that every PyTorch text gives it)
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from chest_xray.training.config import TrainConfig
@@ -43,5 +43,5 @@ def _warp(pixels: Tensor, angle: Tensor, scale: Tensor, right: Tensor, down: Ten
     """Sample (B, 1, S, S) through one affine map an image; shifts are in half-sides."""
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     rows = torch.stack([cosine, -sine, right, sine, cosine, down], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(rows, list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = functional.affine_grid(rows, list(pixels.shape), align_corners=False)
+    return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

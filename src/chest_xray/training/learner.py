@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the name that every PyTorch text gives it)
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from chest_xray.errors import TrainingError
@@ -89,7 +89,7 @@ class Learner:
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             logits = self.model(pixels).float()
-        loss = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.loss_weight)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.loss_weight)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss.item()} at step {self.step}. Lower --learning-rate or use --precision fp32."
@@ -106,7 +106,7 @@ class Learner:
         logits = predict_logits(self.averaged, self.shards, self.val_rows, self.device, title="Validating", bf16=bf16)
         labels = self.shards.labels[self.val_rows]
         targets = torch.from_numpy(labels.astype(np.float32))
-        loss = F.binary_cross_entropy_with_logits(torch.from_numpy(logits), targets)
+        loss = functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), targets)
         return float(loss.item()), mean_auroc(labels, logits)
 
     def averaged_weights(self) -> dict[str, Tensor]:
