@@ -158,9 +158,20 @@ def refusal(data: bytes, limits: Limits | None = None) -> str:
     return str(caught.value)
 
 
+def test_no_first_bytes_of_a_foreign_file_are_quoted() -> None:
+    assert refusal(b"DOE^JANE") == "The file is neither PNG nor JPEG nor DICOM."
+    assert refusal(b"%PDF-1.7") == "The file is neither PNG nor JPEG nor DICOM but PDF."
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
+def test_a_film_higher_than_one_band_is_converted_whole(mode: str) -> None:
+    tall = ramp(600, 7)
+    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(tall).convert(mode))), tall)
+
+
 def test_empty_and_foreign_files() -> None:
     assert "empty" in refusal(b"")
-    assert "neither PNG nor JPEG: it begins with 47 49 46" in refusal(encoded(Image.fromarray(ramp()), "GIF"))
+    assert "neither PNG nor JPEG nor DICOM but GIF." in refusal(encoded(Image.fromarray(ramp()), "GIF"))
     assert "neither PNG nor JPEG" in refusal(b"\x89PN")
 
 
@@ -185,12 +196,12 @@ def test_flipped_bit_in_png_pixels() -> None:
     assert refusal(damaged) == "The PNG file is damaged: the checksum of its IDAT chunk is wrong."
 
 
-def test_missing_pixels_behind_right_checksums_are_black() -> None:
+@pytest.mark.parametrize("rows", [0, 1, 11])
+def test_missing_pixels_behind_right_checksums(rows: int) -> None:
     header = struct.pack(">IIBBBBB", 20, 12, 8, 0, 0, 0, 0)
-    one_row = b"\0" + bytes([7] * 20)
-    few = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(one_row)) + chunk(b"IEND", b"")
-    grey = decode_image(b"\x89PNG\r\n\x1a\n" + few)
-    assert grey.sum(axis=1).tolist() == [140] + [0] * 11
+    some = (b"\0" + bytes([7] * 20)) * rows
+    few = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(some)) + chunk(b"IEND", b"")
+    assert "its pixels cannot be decoded" in refusal(b"\x89PNG\r\n\x1a\n" + few)
 
 
 def test_animated_png() -> None:
@@ -210,6 +221,13 @@ def test_size_is_checked_before_decoding(data: bytes, size: str) -> None:
     assert decode_image(data, Limits(max_bytes=len(data), max_side=20, max_pixels=240)).shape == (12, 20)
 
 
+def test_the_colours_of_a_jpeg_count() -> None:
+    colour = encoded(Image.fromarray(ramp()).convert("RGB"), "JPEG")
+    assert decode_image(colour, Limits(max_pixels=360)).shape == (12, 20)
+    with pytest.raises(ImageTooLargeError, match="20x12 pixels of 3 colours; at most 718 values"):
+        decode_image(colour, Limits(max_pixels=359))
+
+
 def test_a_bomb_is_refused_without_a_warning() -> None:
     """30,000 x 30,000 pixels in 900 kB: over Pillow's own bounds for a warning and for an error."""
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0))
@@ -222,7 +240,7 @@ def test_an_image_between_pillows_bound_and_ours_does_not_warn() -> None:
     large = encoded(Image.new("1", (10_000, 9_500)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert decode_image(large).shape == (9_500, 10_000)
+        assert decode_image(large, Limits(max_pixels=100_000_000)).shape == (9_500, 10_000)
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:

@@ -3,14 +3,18 @@
 ChestXrayError                 ends `cxr` with one line and exit code 2
 ├── SettingsError              an option or a CXR_* variable that cannot be used
 ├── ImageError                 bytes that are not an image this project reads
-│   └── ImageTooLargeError     an image refused before it is decoded
+│   ├── ImageTooLargeError     an image refused before it is decoded
+│   ├── ImageUnsuitableError   an image that by its own tags is no frontal chest radiograph
+│   └── UnlikeTrainingError    an image that a strict caller does not want scored
 ├── DataError                  a source folder, a CSV or a shard folder that contradicts itself
 ├── DownloadError              an archive that could not be fetched or verified
 ├── TrainingError              a run that cannot start, or cannot go on from its checkpoint
 ├── BundleError                a bundle that is incomplete, altered or does not agree with its network
 ├── RegistryError              a model or a version that the registry does not hold
 │   └── NotApprovedError       a version that may not be deployed
-└── EndpointError              an endpoint that does not exist or does not answer
+├── EndpointError              an endpoint that does not exist or does not answer
+├── AccessError                a key file that cannot be read, or a key that it does not hold
+└── AuditError                 an audit entry that could not be written
 """
 
 
@@ -28,6 +32,21 @@ class ImageError(ChestXrayError):
 
 class ImageTooLargeError(ImageError):
     """An image refused before it is decoded, by its bytes or by its dimensions."""
+
+
+class ImageUnsuitableError(ImageError):
+    """An image that by its own tags is no single frontal radiograph of the chest."""
+
+
+class UnlikeTrainingError(ImageError):
+    """A film that the guard or a quality check does not accept, asked for with `strict`.
+
+    `code` is `out_of_distribution`, or `quality_` and the check's name.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class DataError(ChestXrayError):
@@ -56,3 +75,11 @@ class NotApprovedError(RegistryError):
 
 class EndpointError(ChestXrayError):
     """An endpoint that does not exist or does not answer."""
+
+
+class AccessError(ChestXrayError):
+    """A key file that cannot be read, or a key that it does not hold."""
+
+
+class AuditError(ChestXrayError):
+    """An audit entry that could not be written."""

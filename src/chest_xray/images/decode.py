@@ -1,4 +1,4 @@
-"""Bytes of an image file -> one grey array. The only place where image files are decoded.
+"""Bytes of an image file -> one film. The only place where image files are decoded.
 
 Which decoder runs is decided by the file's first bytes, never by its name. Each Pillow plugin is called
 directly rather than through `Image.open`, so that no other format can be reached and Pillow's bomb warning,
@@ -17,48 +17,102 @@ from PIL import Image
 
 from chest_xray.errors import ImageError
 from chest_xray.images import jpeg, png
+from chest_xray.images.film import Film, GreyImage, MediaType
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.images.orientation import UPRIGHT, apply_orientation
 
-GreyImage = NDArray[np.uint8] | NDArray[np.uint16]
-
-_Opener = Callable[[bytes, Limits], tuple[Image.Image, int]]
-_OPENERS: Final[dict[bytes, tuple[str, _Opener]]] = {
-    png.SIGNATURE: ("PNG", png.open_png),
-    jpeg.SIGNATURE: ("JPEG", jpeg.open_jpeg),
+_BAND: Final = 256
+_SIGNATURES: Final[dict[bytes, MediaType]] = {png.SIGNATURE: "image/png", jpeg.SIGNATURE: "image/jpeg"}
+# What people send by mistake. Of any other file nothing is said: its first bytes may be a name.
+_FOREIGN: Final = {
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"RIFF": "WebP",
+    b"BM": "BMP",
+    b"%PDF": "PDF",
+    b"PK\3\4": "ZIP",
+    b"\x1f\x8b": "gzip",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
 }
 
 
-def decode_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
-    """Decode a PNG or JPEG file to grey values (H, W), upright: uint16 for 16-bit grey PNG, else uint8.
+def decode_film(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Film:
+    """Decode a PNG, JPEG or DICOM file, upright: uint16 for 16-bit grey PNG, else uint8.
 
     Colours become luma (ITU-R BT.601); transparent pixels become black, which is what surrounds an exposed
-    field.
+    field. DICOM is shown as a viewer would show it first, with bright bone.
 
     Raises:
-        ImageError: not a PNG or JPEG file, or one that is truncated, animated or damaged.
+        ImageError: not a PNG, JPEG or DICOM file, or one that is truncated, animated or damaged.
         ImageTooLargeError: more bytes or pixels than `limits` allow; nothing was decoded.
+        ImageUnsuitableError: a DICOM file that by its own tags is no frontal radiograph of the chest.
     """
     limits.check_bytes(len(data))
-    name, opener = _opener(data)
+    media_type = _media_type(data)
     try:
-        image, orientation = opener(data, limits)
-        grey = _to_grey(image)
+        return _OPENERS[media_type](data, limits)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        name = media_type.rpartition("/")[2].upper()
         raise ImageError(f"The {name} file is damaged: {_one_line(error)}.") from error
-    return grey if orientation == UPRIGHT else apply_orientation(grey, orientation)
 
 
-def _opener(data: bytes) -> tuple[str, _Opener]:
-    for signature, named_opener in _OPENERS.items():
-        if data.startswith(signature):
-            return named_opener
-    raise ImageError(f"The file is neither PNG nor JPEG: it begins with {data[:8].hex(' ')}.")
+def decode_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
+    """The grey values (H, W) of `decode_film`."""
+    return decode_film(data, limits).grey
+
+
+def _media_type(data: bytes) -> MediaType:
+    signed = [media_type for signature, media_type in _SIGNATURES.items() if data.startswith(signature)]
+    dicom = data[128:132] == b"DICM"
+    if signed and dicom:
+        raise ImageError("The file claims to be both a picture and DICOM; one of them is expected.")
+    if not signed and not dicom:
+        foreign = [name for signature, name in _FOREIGN.items() if data.startswith(signature)]
+        raise ImageError(f"The file is neither PNG nor JPEG nor DICOM{f' but {foreign[0]}' if foreign else ''}.")
+    return "application/dicom" if dicom else signed[0]
+
+
+def _open_png(data: bytes, limits: Limits) -> Film:
+    return _picture(*png.open_png(data, limits), "image/png")
+
+
+def _open_jpeg(data: bytes, limits: Limits) -> Film:
+    return _picture(*jpeg.open_jpeg(data, limits), "image/jpeg")
+
+
+def _open_dicom(data: bytes, limits: Limits) -> Film:
+    from chest_xray.images.dicom import open_dicom
+
+    return open_dicom(data, limits)
+
+
+def _picture(image: Image.Image, orientation: int, media_type: MediaType) -> Film:
+    grey = _to_grey(image)
+    return Film(grey if orientation == UPRIGHT else apply_orientation(grey, orientation), media_type)
+
+
+_OPENERS: Final[dict[MediaType, Callable[[bytes, Limits], Film]]] = {
+    "image/png": _open_png,
+    "image/jpeg": _open_jpeg,
+    "application/dicom": _open_dicom,
+}
 
 
 def _to_grey(image: Image.Image) -> NDArray[Any]:
     if image.mode == "I;16":
         return np.asarray(image)
+    if image.mode == "L" and not image.has_transparency_data:
+        return np.asarray(image)
+    grey = np.empty((image.height, image.width), np.uint8)
+    # In bands: the copies that the steps below make would be four times the size of a large colour image.
+    for top in range(0, image.height, _BAND):
+        band = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        grey[top : top + _BAND] = _band_to_grey(band)
+    return grey
+
+
+def _band_to_grey(image: Image.Image) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = _over_black(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode == "CMYK":

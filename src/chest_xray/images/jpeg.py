@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from chest_xray.errors import ImageError
+from chest_xray.errors import ImageError, ImageTooLargeError
 from chest_xray.images.limits import Limits
 from chest_xray.images.orientation import UPRIGHT, read_orientation
 
@@ -20,6 +20,7 @@ SIGNATURE = b"\xff\xd8\xff"
 MAX_SCANS = 64
 
 _START_OF_SCAN = 0xDA
+_END_OF_IMAGE = b"\xff\xd9"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF = 0xE1
 # JFIF and Adobe say how the components map to colours; the other application segments and comments do not.
@@ -39,7 +40,7 @@ def open_jpeg(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
     sized = False
     for marker, segment in _segments(data):
         if marker in _FRAME_HEADERS:
-            limits.check_size(*_dimensions(segment))
+            _check_size(segment, limits)
             sized = True
         if marker == _EXIF and segment[4:10] == b"Exif\0\0":
             orientation = read_orientation(segment[10:])
@@ -63,6 +64,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             position += 1
         elif marker == _START_OF_SCAN:
             _check_scans(data, position)
+            _check_end(data)
             yield marker, data[position:]
             return
         elif marker in _WITHOUT_LENGTH:
@@ -78,6 +80,29 @@ def _check_scans(data: bytes, start: int) -> None:
     scans = data.count(bytes((0xFF, _START_OF_SCAN)), start)
     if scans > MAX_SCANS:
         raise ImageError(f"The JPEG file has {scans} scans; at most {MAX_SCANS} are decoded.")
+
+
+def _check_end(data: bytes) -> None:
+    """Refuse what follows the end of the image: a second picture, or another file in the same bytes.
+
+    Inside a scan 0xFF is followed by 0 or by a restart marker, so that the first end after the last scan's start is it.
+    Some cameras pad with zeros.
+    """
+    end = data.find(_END_OF_IMAGE, data.rfind(bytes((0xFF, _START_OF_SCAN)))) + 2
+    if end >= 2 and data[end:].strip(b"\0"):
+        raise ImageError(f"The JPEG file goes on for {len(data) - end:,} bytes behind its end; one image is expected.")
+
+
+def _check_size(segment: bytes, limits: Limits) -> None:
+    """Refuse an image by its frame header, counting colours: a file of many scans needs 2 bytes of each of them."""
+    width, height = _dimensions(segment)
+    limits.check_size(width, height)
+    components = segment[9] if len(segment) > 9 else 1
+    if width * height * components > 2 * limits.max_pixels:
+        raise ImageTooLargeError(
+            f"The JPEG file has {width}x{height} pixels of {components} colours; "
+            f"at most {2 * limits.max_pixels:,} values are decoded."
+        )
 
 
 def _dimensions(segment: bytes) -> tuple[int, int]:

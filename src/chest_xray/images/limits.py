@@ -9,12 +9,12 @@ from chest_xray.errors import ImageError, ImageTooLargeError
 class Limits:
     """Upper bounds of one image file.
 
-    A digital radiograph has at most about 20 million pixels; the bounds leave room for several times that
-    and keep a hostile file from asking for more than about half a gigabyte of memory.
+    A digital radiograph has at most about 30 million pixels. Within these bounds, decoding any file keeps its process
+    under 512 MB.
     """
 
     max_bytes: int = 64 * 1024 * 1024
-    max_pixels: int = 100_000_000
+    max_pixels: int = 40_000_000
     max_side: int = 20_000
 
     def check_bytes(self, count: int) -> None:

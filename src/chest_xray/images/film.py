@@ -1,0 +1,27 @@
+"""What a decoded image file is: grey values and the few facts about them that may be kept."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+GreyImage = NDArray[np.uint8] | NDArray[np.uint16]
+MediaType = Literal["image/png", "image/jpeg", "application/dicom"]
+View = Literal["PA", "AP"]
+Sex = Literal["F", "M"]
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One image file, decoded.
+
+    `grey` (H, W) is upright, with bright bone: uint8, or uint16 for a 16-bit grey PNG. `view`, `age` in years and `sex`
+    come from DICOM tags; None where the file does not say. Nothing else of a file's metadata is kept.
+    """
+
+    grey: GreyImage
+    media_type: MediaType
+    view: View | None = None
+    age: int | None = None
+    sex: Sex | None = None

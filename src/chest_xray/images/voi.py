@@ -1,0 +1,163 @@
+"""Stored words -> what a viewer shows, 0..255, bright bone (PS3.3 C.11.1, C.11.2, C.11.6).
+
+The steps are composed into one table over every possible word, and the image is looked up once:
+
+    word -> stored value -> modality LUT or rescale -> VOI LUT or window -> inversion -> 0..255
+
+Where the file has no VOI, values of 8 bits stay as they are, and deeper ones are spread from the smallest to the
+largest that occurs. Padding is black and does not count for that.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chest_xray.errors import ImageError
+from chest_xray.images import dicom_tags as tags
+from chest_xray.images.dicom_frame import Frame
+from chest_xray.images.dicom_pixels import Words
+from chest_xray.images.dicom_tags import name
+from chest_xray.images.dicom_values import Values, decimal, descriptor, term, whole
+from chest_xray.images.dicom_walk import Elements
+
+_Floats = NDArray[np.float64]
+# Rows looked up at a time: the words of a block become indices of 8 bytes each, which would be most of a large image.
+_BLOCK: Final = 64
+_LINEAR, _EXACT, _SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
+
+
+def present(words: Words, elements: Elements, frame: Frame) -> NDArray[np.uint8]:
+    """The image (H, W) that a viewer would show first, of the stored words (H, W) of a grey frame.
+
+    Raises:
+        ImageError: a lookup table, a window or a rescale that the standard does not allow.
+    """
+    table = presentation_table(words, elements, frame)
+    shown = np.empty(words.shape, np.uint8)
+    for row in range(0, len(words), _BLOCK):
+        np.take(table, words[row : row + _BLOCK], out=shown[row : row + _BLOCK], mode="clip")
+    return shown
+
+
+def presentation_table(words: Words, elements: Elements, frame: Frame) -> NDArray[np.uint8]:
+    """What is shown for every word of the type of `words`, which are looked at only where the file has no VOI."""
+    values = elements.values
+    stored = _stored_values(words, frame)
+    padding = _padding(stored, values, frame)
+    modality = _modality(stored, elements, frame)
+    inverted = frame.photometric == "MONOCHROME1" or term(values, tags.LUT_SHAPE) == "INVERSE"
+    voi = _voi(modality, elements)
+    if voi is None:
+        voi = _spread(modality, _occurring(words, modality, padding, frame))
+    shown = np.rint(voi.mirrored() if inverted else voi.scaled())
+    shown[padding] = 0
+    return np.clip(shown, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shades:
+    """Values and the range that they are shown over. Inversion is exact: the same ties round the same way."""
+
+    values: _Floats
+    low: float
+    high: float
+
+    def scaled(self) -> _Floats:
+        return (np.clip(self.values, self.low, self.high) - self.low) * 255 / ((self.high - self.low) or 1)
+
+    def mirrored(self) -> _Floats:
+        return (self.high - np.clip(self.values, self.low, self.high)) * 255 / ((self.high - self.low) or 1)
+
+
+def _stored_values(words: Words, frame: Frame) -> NDArray[np.int64]:
+    """The stored value of every word; bits above and below the stored ones do not count."""
+    every = np.arange(2 ** (8 * words.itemsize), dtype=np.int64)
+    shift = frame.high + 1 - frame.stored
+    stored = (every >> shift) & (2**frame.stored - 1)
+    sign = 2 ** (frame.stored - 1)
+    return np.asarray((stored ^ sign) - sign if frame.signed else stored, np.int64)
+
+
+def _padding(stored: NDArray[np.int64], values: Values, frame: Frame) -> NDArray[np.bool_]:
+    if tags.PADDING not in values:
+        return np.zeros(stored.shape, bool)
+    first = whole(values, tags.PADDING)
+    ends = [first, whole(values, tags.PADDING_LIMIT, first)]
+    if frame.signed:
+        ends = [(end ^ 0x8000) - 0x8000 for end in ends]
+    return (stored >= min(ends)) & (stored <= max(ends))
+
+
+def _modality(stored: NDArray[np.int64], elements: Elements, frame: Frame) -> _Floats:
+    table = elements.items.get(tags.MODALITY_LUT)
+    if table:
+        entries, first, _bits = _lut(table, signed=frame.signed)
+        return entries[np.clip(stored - first, 0, len(entries) - 1)]
+    slope, intercept = decimal(elements.values, tags.SLOPE), decimal(elements.values, tags.INTERCEPT)
+    if slope == 0:
+        raise ImageError(f"{name(tags.SLOPE)} is 0; any other number is expected.")
+    return stored.astype(np.float64) * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+
+def _lut(item: Values, *, signed: bool) -> tuple[_Floats, int, int]:
+    """A table's entries, the first value that it maps, and the bits of an entry."""
+    count, first, bits = descriptor(item, tags.LUT_DESCRIPTOR, signed=signed)
+    data = item.get(tags.LUT_DATA, b"")
+    if not 8 <= bits <= 16:
+        raise ImageError(f"{name(tags.LUT_DESCRIPTOR)} says {bits} bits an entry; 8 to 16 are expected.")
+    if len(data) == 2 * count:
+        entries = np.frombuffer(data, "<u2")
+    elif bits == 8 and len(data) == count + count % 2:
+        entries = np.frombuffer(data, np.uint8, count).astype(np.uint16)
+    else:
+        raise ImageError(f"{name(tags.LUT_DATA)} has {len(data):,} bytes for {count:,} entries; two each are expected.")
+    return np.minimum(entries, 2**bits - 1).astype(np.float64), first, bits
+
+
+def _voi(modality: _Floats, elements: Elements) -> _Shades | None:
+    table = elements.items.get(tags.VOI_LUT)
+    if table:
+        entries, first, bits = _lut(table, signed=bool(modality.min() < 0))
+        index = np.clip(np.rint(modality).astype(np.int64) - first, 0, len(entries) - 1)
+        return _Shades(entries[index], 0, 2**bits - 1)
+    center, width = decimal(elements.values, tags.WINDOW_CENTER), decimal(elements.values, tags.WINDOW_WIDTH)
+    if center is None or width is None:
+        return None
+    return _window(modality, center, width, term(elements.values, tags.VOI_FUNCTION) or _LINEAR)
+
+
+def _window(x: _Floats, center: float, width: float, function: str) -> _Shades:
+    """PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    if function not in (_LINEAR, _EXACT, _SIGMOID):
+        raise ImageError(f"{name(tags.VOI_FUNCTION)} is not read; LINEAR, LINEAR_EXACT or SIGMOID is expected.")
+    if width <= 0 or (function == _LINEAR and width < 1):
+        raise ImageError(f"{name(tags.WINDOW_WIDTH)} is too small; at least 1 is expected, more than 0 for the others.")
+    if function == _SIGMOID:
+        return _Shades(1 / (1 + np.exp(-np.clip(4 * (x - center) / width, -60, 60))), 0, 1)
+    if function == _LINEAR:
+        center, width = center - 0.5, width - 1
+    if width == 0:
+        return _Shades((x > center).astype(np.float64), 0, 1)
+    return _Shades(x, center - width / 2, center + width / 2)
+
+
+def _spread(modality: _Floats, occurring: _Floats) -> _Shades:
+    if not occurring.size:
+        return _Shades(modality, 0, 0)
+    return _Shades(modality, float(occurring.min()), float(occurring.max()))
+
+
+def _occurring(words: Words, modality: _Floats, padding: NDArray[np.bool_], frame: Frame) -> _Floats:
+    """The values that a film without a VOI is spread over: all that 8 bits can hold, or those that occur."""
+    if frame.stored == 8:
+        return modality
+    between = modality[int(words.min()) : int(words.max()) + 1]
+    steps = np.diff(between)
+    if not padding.any() and ((steps >= 0).all() or (steps <= 0).all()):
+        return between[[0, -1]]
+    seen = np.zeros(len(modality), bool)
+    for row in range(0, len(words), _BLOCK):
+        seen[words[row : row + _BLOCK]] = True
+    return modality[seen & ~padding]
