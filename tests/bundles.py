@@ -4,6 +4,10 @@ The graph averages the film's four quarters, c (2, 2), on the scale 0..1 after n
 
     cam[k]    = WEIGHTS[k] * c          logits[k] = mean(cam[k]) + BIASES[k]
     embedding[j] = mean(c) * (j + 1) / 1024
+
+The guard measures distance = sqrt(mean(c)), and 0 where mean(c) is below 0; over 1 is unlike the training films. The
+tiny films `film(seed)` lie near 0 and a white film at sqrt(2). A film's pose is that of `upright_film` with which its
+thumbnail correlates most.
 """
 
 from __future__ import annotations
@@ -23,17 +27,21 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from chest_xray.bundle import (
+    GUARD_FILE,
     Bundle,
     Calibration,
     FindingProfile,
     Golden,
+    GuardProfile,
     Manifest,
     Normalisation,
     OperatingPoint,
     Provenance,
+    QualityProfile,
     hash_files,
     write_manifest,
 )
+from chest_xray.film_statistics import EMBEDDING_SIZE, POSES, THUMBNAIL_SIDE, FilmStatistics
 from chest_xray.findings import FINDINGS
 
 SIZE = 64
@@ -127,6 +135,51 @@ def graph(**changes: Any) -> onnx.ModelProto:
     return helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
+def upright_pattern() -> NDArray[np.float64]:
+    """A disc on a ramp that brightens downwards (32, 32), mean 0, standard deviation 1: no turn of it inverts it."""
+    along = np.linspace(-1, 1, THUMBNAIL_SIDE)
+    pattern = along[:, None] + 1.5 * (np.hypot(along[:, None], along) < 0.6)
+    return np.asarray((pattern - pattern.mean()) / pattern.std())
+
+
+def upright_film() -> NDArray[np.uint8]:
+    """`upright_pattern` as a film (SIZE, SIZE)."""
+    return np.kron(128 + 40 * upright_pattern(), np.ones((SIZE // 32, SIZE // 32))).astype(np.uint8)
+
+
+def statistics() -> FilmStatistics:
+    """Roots of embeddings lie along one component u, u[j] = sqrt((j + 1) / 1024), whose squares add up to 512.5.
+
+    distance = sqrt(mean(c) * 512.5 / variance / 1024), which is sqrt(mean(c)). A pose's score is the correlation with
+    `upright_pattern` in that pose; a crop's is -10.
+    """
+    root = np.sqrt(np.arange(1, EMBEDDING_SIZE + 1) / EMBEDDING_SIZE)
+    upright = upright_pattern()
+    patterns = [upright, -upright, *(np.rot90(upright, turns) for turns in (1, 2, 3))]
+    crops = len(POSES) - len(patterns)
+    weights = [pattern.ravel() / pattern.size for pattern in patterns] + [np.zeros(upright.size)] * crops
+    return FilmStatistics(
+        mean=np.zeros(EMBEDDING_SIZE),
+        scale=np.ones(EMBEDDING_SIZE),
+        components=root[None] / np.sqrt(512.5),
+        variances=np.array([512.5 / EMBEDDING_SIZE]),
+        rest=np.array(1.0),
+        pose_weights=np.array(weights),
+        pose_biases=np.array([0.0] * len(patterns) + [-10.0] * crops),
+    )
+
+
+GUARD = GuardProfile(threshold=1.0, false_refusal_rate=0.01, training_images=1000, validation_images=99)
+QUALITY = QualityProfile(
+    blank_range=16.0,
+    inverted_margin=0.25,
+    rotated_margin=0.25,
+    cropped_margin=0.25,
+    false_warning_rate=0.01,
+    validation_images=99,
+)
+
+
 def manifest(root: Path, **changes: Any) -> Manifest:
     """The manifest of the files in `root`; `changes` replace its fields."""
     golden = known_outputs(film())
@@ -136,6 +189,8 @@ def manifest(root: Path, **changes: Any) -> Manifest:
         "findings": {name: profile(index) for index, name in enumerate(FINDINGS)},
         "mean_auroc": 0.76,
         "golden": Golden(logits=tuple(golden.logits.tolist())),
+        "guard": GUARD,
+        "quality": QUALITY,
         "provenance": Provenance(
             data_hash="d" * 64,
             label_version="v2020",
@@ -156,6 +211,7 @@ def write_bundle(root: Path, *, onnx_bytes: bytes | None = None, **changes: Any)
     save_file({"classifier.weight": WEIGHTS, "classifier.bias": BIASES}, root / "weights.safetensors")
     (root / "evaluation.json").write_text('{"mean_auroc": 0.76}\n')
     (root / "golden.png").write_bytes(png(film()))
+    (root / GUARD_FILE).write_bytes(statistics().to_bytes())
     (root / "model_card.md").write_text("# Tiny\n")
     (root / "baseline" / "scores.csv").write_text("image,score\na,0.5\n")
     return write_manifest(root, manifest(root, **changes))

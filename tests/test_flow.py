@@ -145,6 +145,16 @@ def test_the_baseline_holds_the_scores_of_the_evaluation(run: Path, bundle: Bund
         np.testing.assert_allclose(baseline[finding].to_numpy(), expected, atol=1e-4)
 
 
+def test_the_guard_refuses_no_more_validation_films_than_it_states(data: Path, bundle: Bundle, source: Path) -> None:
+    shards, predictor = Shards.open(data), OnnxPredictor.load(bundle.root)
+    rows = shards.rows("val")
+    verdicts = [predictor.predict((source / "images" / shards.images[row]).read_bytes()).guard for row in rows]
+    guard = bundle.manifest.guard
+    assert (guard.training_images, guard.validation_images) == (len(shards.rows("train")), len(rows))
+    assert guard.false_refusal_rate == 1 / (len(rows) + 1)
+    assert max(verdict.distance for verdict in verdicts) == pytest.approx(guard.threshold, rel=1e-4)
+
+
 def test_the_predictor_gives_the_numbers_of_pytorch(run: Path, data: Path, bundle: Bundle, source: Path) -> None:
     """A file's bytes through serving, against the shard's pixels through PyTorch and the calibration by hand."""
     folder = RunFolder(run)

@@ -5,7 +5,8 @@
     model.json           this module's `Manifest`
     evaluation.json      the metrics on the test list, with intervals
     golden.png           a film and, in the manifest, the logits that PyTorch gave for it
-    baseline/            scores and embeddings of validation images, for the guard and for drift
+    guard.npz            statistics of the training films: see `film_statistics`; thresholds over them in the manifest
+    baseline/            scores and embeddings of validation images, for drift
     model_card.md        for people
 
 Every file's SHA-256 stands in `model.json`; the SHA-256 of `model.json` is the bundle's digest. Loading verifies all of
@@ -15,7 +16,7 @@ them. A missing, added or changed file is an error; there is no default model an
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -23,11 +24,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from chest_xray.errors import BundleError
 from chest_xray.files import sha256_of
+from chest_xray.film_statistics import FilmStatistics
 from chest_xray.findings import FINDINGS
 
 MANIFEST = "model.json"
-EMBEDDING_SIZE = 1024
-REQUIRED_FILES = ("model.onnx", "weights.safetensors", "evaluation.json", "golden.png", "model_card.md")
+GUARD_FILE = "guard.npz"
+REQUIRED_FILES = ("model.onnx", "weights.safetensors", "evaluation.json", "golden.png", GUARD_FILE, "model_card.md")
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -81,6 +83,36 @@ class Golden(_Frozen):
     tolerance: float = 1e-4
 
 
+class GuardProfile(_Frozen):
+    """When a film counts as unlike the training films: its distance is over `threshold`.
+
+    A film from where the validation films came exceeds it with a probability of at most `false_refusal_rate`, the
+    least that so many validation films can support where there are few. `method` names the distance: probabilistic
+    PCA of the embedding's square root.
+    """
+
+    method: Literal["ppca_sqrt_embedding"] = "ppca_sqrt_embedding"
+    threshold: float = Field(gt=0)
+    false_refusal_rate: Probability
+    training_images: int = Field(ge=1)
+    validation_images: int = Field(ge=1)
+
+
+class QualityProfile(_Frozen):
+    """When a film is warned of; each check warns of at most `false_warning_rate` of films like the validation films.
+
+    `blank_range` is the least span of grey levels, 0..255, of a film that is not blank. The others are the log
+    likelihood by which another pose must explain the film better than upright.
+    """
+
+    blank_range: float = Field(ge=0, le=255)
+    inverted_margin: float = Field(ge=0)
+    rotated_margin: float = Field(ge=0)
+    cropped_margin: float = Field(ge=0)
+    false_warning_rate: Probability
+    validation_images: int = Field(ge=1)
+
+
 class Provenance(_Frozen):
     """Where the model comes from."""
 
@@ -102,6 +134,8 @@ class Manifest(_Frozen):
     findings: dict[str, FindingProfile]
     mean_auroc: Probability | None
     golden: Golden
+    guard: GuardProfile
+    quality: QualityProfile
     provenance: Provenance
     files: dict[str, Sha256]
 
@@ -121,6 +155,7 @@ class Bundle:
     root: Path
     manifest: Manifest
     digest: str
+    statistics: FilmStatistics = field(repr=False, compare=False)
 
     @property
     def onnx_path(self) -> Path:
@@ -145,7 +180,8 @@ def load_bundle(root: Path) -> Bundle:
     """Verify a bundle and return it.
 
     Raises:
-        BundleError: no bundle there, a file missing, added or changed, or a manifest that does not fit this project.
+        BundleError: no bundle there, a file missing, added or changed, or a manifest or guard.npz that does not
+                fit this project.
     """
     path = root / MANIFEST
     if not path.is_file():
@@ -153,7 +189,8 @@ def load_bundle(root: Path) -> Bundle:
     raw = path.read_bytes()
     manifest = _parse_manifest(path, raw)
     _verify_files(root, manifest.files)
-    return Bundle(root=root, manifest=manifest, digest=hashlib.sha256(raw).hexdigest())
+    statistics = FilmStatistics.read(root / GUARD_FILE)
+    return Bundle(root=root, manifest=manifest, digest=hashlib.sha256(raw).hexdigest(), statistics=statistics)
 
 
 def _parse_manifest(path: Path, raw: bytes) -> Manifest:

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
-from chest_xray.inference.predict_files import by_urgency
+from chest_xray.inference.explain import by_urgency
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ModelVersion, Prediction
     from chest_xray.bundle import Manifest
+    from chest_xray.inference.keys import ApiKey
     from chest_xray.training.report import Evaluation, Interval
 
 FILE_WIDTH = 120
@@ -101,6 +102,17 @@ def version_rows(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
         }
         for row in versions
     ]
+
+
+def keys_table(keys: Sequence[ApiKey]) -> Table:
+    """API keys with what they may do; nothing of their secrets."""
+    table = _table()
+    for name in ("id", "name", "requests a minute", "created (UTC)", "state"):
+        table.add_column(name, no_wrap=True)
+    for key in keys:
+        state = "in use" if key.revoked is None else f"revoked {key.revoked:%Y-%m-%d %H:%M}"
+        table.add_row(key.id, key.name, str(key.rate), f"{key.created:%Y-%m-%d %H:%M}", state)
+    return table
 
 
 def _table(title: str | None = None, caption: str | None = None) -> Table:

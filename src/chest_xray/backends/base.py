@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from chest_xray.images.film import MediaType, Sex, View
+
 if TYPE_CHECKING:
     from chest_xray.bundle import Manifest
     from chest_xray.training.config import TrainConfig
 
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
+QualityCheck = Literal["blank", "inverted", "rotated", "cropped", "too_small"]
 APPROVAL_STATUSES: tuple[ApprovalStatus, ...] = get_args(ApprovalStatus)
 
 
@@ -46,6 +49,45 @@ class FindingScore:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmFacts:
+    """What is kept of an image file besides its pixels: no identifier, no date, no free text.
+
+    `width` and `height` are pixels as the film is looked at. `view`, `age` (years) and `sex` come from DICOM tags and
+    are None where the file does not say.
+    """
+
+    media_type: MediaType
+    width: int
+    height: int
+    view: View | None = None
+    age: int | None = None
+    sex: Sex | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardVerdict:
+    """Whether a film is like the training data.
+
+    `distance` is that of the film's embedding from the training films', 1 for a typical one of them. The film is
+    `in_distribution` when it is at most `threshold`, which a film from where the validation films came exceeds with a
+    probability of at most `false_refusal_rate`.
+    """
+
+    in_distribution: bool
+    distance: float
+    threshold: float
+    false_refusal_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityWarning:
+    """Something about the picture itself that makes its scores doubtful; `detail` is one sentence."""
+
+    check: QualityCheck
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one film.
 
@@ -55,7 +97,10 @@ class Prediction:
     """
 
     model: ModelIdentity
+    film: FilmFacts
     findings: tuple[FindingScore, ...]
+    guard: GuardVerdict
+    quality: tuple[QualityWarning, ...] = ()
     heat_maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
@@ -74,7 +119,10 @@ class Predictor(Protocol):
         ...
 
     def predict(self, image: bytes, *, explain: Collection[str] = ()) -> Prediction:
-        """Score one image file's bytes; `explain` names the findings whose heat maps come back.
+        """Score one image file's bytes.
+
+        `explain` names the findings whose heat maps come back; `top` is the most probable of the flagged ones (or of
+        all, where none is flagged), `all` is each of them.
 
         Raises:
             ImageError: the bytes are not an image that can be read.

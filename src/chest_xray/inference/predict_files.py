@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chest_xray.backends.base import FindingScore, Prediction, Predictor
+from chest_xray.backends.base import Prediction, Predictor
 from chest_xray.console import say
 from chest_xray.errors import ImageError
 from chest_xray.files import write_atomically
@@ -24,7 +24,7 @@ def predict_files(
     for path in files:
         try:
             image = _read(path)
-            prediction = predictor.predict(image, explain=() if pictures is None else ("all",))
+            prediction = predictor.predict(image, explain=() if pictures is None else ("top",))
         except ImageError as error:
             failures.append(f"{path}: {error}")
             if len(files) > 1:
@@ -37,11 +37,6 @@ def predict_files(
         raise ImageError(failures[0] if len(files) == 1 else f"{len(failures)} of {len(files)} files were not scored.")
 
 
-def by_urgency(score: FindingScore) -> tuple[bool, float]:
-    """Sorts flagged findings above the others, then by probability."""
-    return bool(score.flag), score.probability
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -52,9 +47,10 @@ def _read(path: Path) -> bytes:
 def _write_picture(predictor: Predictor, path: Path, image: bytes, prediction: Prediction, folder: Path) -> None:
     from chest_xray.inference.heatmap import overlay_png
 
-    top = max(prediction.findings, key=by_urgency)
+    ((name, heat_map),) = prediction.heat_maps.items()
+    top = next(score for score in prediction.findings if score.finding == name)
     source = describe_source(predictor.manifest.provenance.label_version)
     caption = f"{top.finding.replace('_', ' ')}, probability {top.probability:.2f}, model of {source}"
     picture = folder / f"{path.stem}-{top.finding}.png"
-    write_atomically(picture, overlay_png(image, prediction.heat_maps[top.finding], caption=caption))
+    write_atomically(picture, overlay_png(image, heat_map, caption=caption))
     say(f"Heat map: {picture}")

@@ -62,11 +62,12 @@ def _block(channels: int, layers: int) -> nn.Sequential:
 
 
 def _transition(channels: int) -> nn.Sequential:
+    """Halves channels and sides. A mean and a 1 x 1 convolution commute: pooled first, it costs a quarter."""
     return nn.Sequential(
         OrderedDict(
             norm=nn.BatchNorm2d(channels),
             relu=nn.ReLU(),
-            conv=nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False),
             pool=nn.AvgPool2d(kernel_size=2, stride=2),
+            conv=nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False),
         )
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import shutil
 import warnings
@@ -11,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from chest_xray.bundle import (
+    GUARD_FILE,
     Bundle,
     FindingProfile,
     Golden,
@@ -28,14 +26,15 @@ from chest_xray.bundle import (
     load_bundle,
     write_manifest,
 )
-from chest_xray.console import progress, say
+from chest_xray.console import say
 from chest_xray.data.phantom import draw_golden_film
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, TrainingError
 from chest_xray.files import sha256_of
-from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
+from chest_xray.training.baseline import baseline_rows, run_graph, write_baseline
 from chest_xray.training.evaluate import load_run_model
+from chest_xray.training.guard import FittedGuard, fit_guard
 from chest_xray.training.model import ChestXrayNet, Explained
 from chest_xray.training.model_card import write_model_card
 from chest_xray.training.report import Evaluation, Profiles, read_evaluation
@@ -43,7 +42,6 @@ from chest_xray.training.run import RunFolder, TrainingRecord
 
 LARGEST_DIFFERENCE = 1e-4
 GOLDEN_SIDE = 512
-BASELINE_IMAGES = 2000
 OUTPUTS = ("logits", "embedding", "cam")
 _BATCH = 16
 
@@ -64,10 +62,11 @@ def export(run: Path, data: Path) -> Bundle:
 
     Args:
         run: a run that `cxr train` and `cxr evaluate` finished.
-        data: its shards, for the baseline and for holding ONNX to PyTorch on real input.
+        data: its shards, for the guard, the baseline and for holding ONNX to PyTorch on real input.
 
     Raises:
-        TrainingError: the run is not finished or not evaluated, or its evaluation is of other weights.
+        TrainingError: the run is not finished or not evaluated, its evaluation is of other weights, or there are too
+            few images for the guard.
         BundleError: ONNX and PyTorch differ by more than 1e-4.
     """
     folder, shards = RunFolder(run), Shards.open(data)
@@ -110,13 +109,16 @@ def _write_bundle(
     write_onnx(model, record.image_size, root / "model.onnx")
     session = onnxruntime.InferenceSession(root / "model.onnx", providers=["CPUExecutionProvider"])
     golden = _write_golden(root / "golden.png", model, session, record.image_size)
-    rows = _baseline_rows(shards)
+    rows = baseline_rows(shards)
     hold_to_pytorch(model, session, shards.read(rows[:_BATCH]))
-    _write_baseline(root / "baseline", session, shards, rows)
+    validation = run_graph(session, shards, rows, title="Baseline")
+    write_baseline(root / "baseline", shards, validation)
+    fitted = fit_guard(session, shards, validation)
+    (root / GUARD_FILE).write_bytes(fitted.statistics.to_bytes())
     shutil.copy2(folder.weights, root / "weights.safetensors")
     shutil.copy2(folder.evaluation / "evaluation.json", root / "evaluation.json")
     (root / "model_card.md").write_text(write_model_card(record, evaluation), encoding="utf-8")
-    write_manifest(root, _manifest(root, record, evaluation, profiles, golden))
+    write_manifest(root, _manifest(root, record, evaluation, profiles, golden, fitted))
 
 
 def write_onnx(model: ChestXrayNet, image_size: int, path: Path) -> None:
@@ -179,43 +181,13 @@ def _write_golden(path: Path, model: ChestXrayNet, session: onnxruntime.Inferenc
     return Golden(logits=tuple(logits.tolist()))
 
 
-def _baseline_rows(shards: Shards) -> NDArray[np.int64]:
-    """Validation rows, evenly thinned to `BASELINE_IMAGES`."""
-    rows = shards.rows("val")
-    count = min(len(rows), BASELINE_IMAGES)
-    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
-
-
-def _write_baseline(
-    directory: Path, session: onnxruntime.InferenceSession, shards: Shards, rows: NDArray[np.int64]
-) -> None:
-    """Logits, embeddings and tags of validation images, with no image name and no patient id."""
-    logits, embeddings = [], []
-    with progress("Baseline", len(rows)) as advance:
-        for start in range(0, len(rows), _BATCH):
-            image = shards.read(rows[start : start + _BATCH])[:, None]
-            a, b = session.run(["logits", "embedding"], {"image": image})
-            logits.append(a)
-            embeddings.append(b.astype(np.float16))
-            advance(len(image))
-    scores, embedding = np.concatenate(logits), np.concatenate(embeddings)
-    columns: dict[str, object] = {name: scores[:, k] for k, name in enumerate(FINDINGS)}
-    columns |= {
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embedding.ravel()), embedding.shape[1]),
-        "age": shards.ages[rows],
-        "sex": [shards.sexes[row] for row in rows],
-        "view": [shards.views[row] for row in rows],
-        "pixel_mean": shards.pixel_mean[rows],
-        "pixel_std": shards.pixel_std[rows],
-    }
-    directory.mkdir()
-    stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream, compression="zstd")
-    (directory / "validation.parquet").write_bytes(stream.getvalue())
-
-
 def _manifest(
-    root: Path, record: TrainingRecord, evaluation: Evaluation, profiles: Profiles, golden: Golden
+    root: Path,
+    record: TrainingRecord,
+    evaluation: Evaluation,
+    profiles: Profiles,
+    golden: Golden,
+    fitted: FittedGuard,
 ) -> Manifest:
     findings = {
         name: FindingProfile(
@@ -240,6 +212,8 @@ def _manifest(
         findings=findings,
         mean_auroc=evaluation.mean.auroc,
         golden=golden,
+        guard=fitted.guard,
+        quality=fitted.quality,
         provenance=provenance,
         files=hash_files(root),
     )

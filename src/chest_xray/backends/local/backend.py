@@ -80,4 +80,4 @@ class LocalBackend:
     def _endpoints(self) -> Endpoints:
         from chest_xray.backends.local.endpoints import Endpoints
 
-        return Endpoints(self._settings.home_dir / "endpoints")
+        return Endpoints(self._settings.home_dir / "endpoints", self._settings.engine)

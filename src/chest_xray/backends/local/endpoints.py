@@ -27,6 +27,7 @@ from chest_xray.errors import BundleError, EndpointError
 from chest_xray.lock import only_one
 
 if TYPE_CHECKING:
+    from chest_xray.inference.engines import EngineName
     from chest_xray.inference.predictor import OnnxPredictor
 
 RECORD: Final = "endpoint.json"
@@ -51,8 +52,9 @@ class _Record(BaseModel):
 class Endpoints:
     """The endpoints under `root`, CXR_HOME/endpoints."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, engine: EngineName = "onnxruntime") -> None:
         self._root = root
+        self._engine: EngineName = engine
 
     def deploy(self, endpoint: str, model: ModelIdentity, fetch: Fetch) -> Endpoint:
         """Make `model` answer for `endpoint`. `fetch` writes its bundle below a folder and returns where.
@@ -66,7 +68,7 @@ class Endpoints:
         with only_one(folder / "deploy.lock", busy):
             _remove_old(folder)
             _install(folder, model, fetch)
-            _load(folder / model.digest, model)
+            _load(folder / model.digest, model, self._engine)
             _switch(folder, model)
             _remove_old(folder)
         return self.read(endpoint)
@@ -92,7 +94,7 @@ class Endpoints:
             BundleError: the deployed copy was altered.
         """
         deployed = self.read(endpoint)
-        return _load(deployed.bundle, deployed.model)
+        return _load(deployed.bundle, deployed.model, self._engine)
 
     def _nothing_at(self, endpoint: str) -> str:
         others = sorted(path.parent.name for path in self._root.glob(f"*/{RECORD}"))
@@ -103,10 +105,10 @@ class Endpoints:
         )
 
 
-def _load(bundle: Path, model: ModelIdentity) -> OnnxPredictor:
+def _load(bundle: Path, model: ModelIdentity, engine: EngineName) -> OnnxPredictor:
     from chest_xray.inference.predictor import OnnxPredictor
 
-    predictor = OnnxPredictor.load(bundle, name=model.name, version=model.version)
+    predictor = OnnxPredictor.load(bundle, name=model.name, version=model.version, engine=engine)
     _check_digest(bundle, predictor.identity.digest, model)
     return predictor
 
