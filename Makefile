@@ -17,7 +17,7 @@ DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench lock
+.PHONY: help setup demo test fuzz lint format bench lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ demo: $(STAMP) ## From phantom radiographs to a served model, in ten minutes on 
 test: $(STAMP) ## Run all tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 
+fuzz: $(STAMP) ## Post 100,000 mutated files of each kind to the API
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --count 100000 --seed 1
+
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,11 +55,12 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.serving
 
 lock: $(STAMP) ## Resolve the dependencies anew into locks/
 	$(BIN)/uv lock --upgrade
-	$(call export_lock,serve,)
-	$(call export_lock,train,--extra train)
+	$(call export_lock,serve,--extra dicom)
+	$(call export_lock,train,--extra train --extra dicom)
 	$(call export_lock,dev,--extra dev)
 
 define export_lock

@@ -140,7 +140,7 @@ def test_the_report_and_the_rejected_files(source: Path, tmp_path: Path) -> None
     assert header == ["image", "reason"]
     assert cut == ["00000003_001.png", "The PNG file is truncated: it ends after 200 bytes, without an IEND chunk."]
     assert text[0] == "00000007_002.png"
-    assert text[1].startswith("The file is neither PNG nor JPEG: it begins with 6e 6f 74")
+    assert text[1] == "The file is neither PNG nor JPEG nor DICOM."
 
 
 def test_the_counts_of_the_dataset_file(source: Path, prepared: Path) -> None:

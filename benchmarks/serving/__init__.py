@@ -1,0 +1,1 @@
+"""How the service serves, against its bars: `python -m benchmarks.serving`."""
