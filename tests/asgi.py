@@ -7,22 +7,21 @@ import httpx
 from fastapi import FastAPI
 
 
-def open_client(app: FastAPI, *, raise_app_exceptions: bool = True) -> httpx.AsyncClient:
+def open_client(app: FastAPI) -> httpx.AsyncClient:
     """An asynchronous client that addresses the application as localhost."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=raise_app_exceptions)
+    transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 class Client:
     """A client that blocks, one request at a time."""
 
-    def __init__(self, app: FastAPI, *, raise_app_exceptions: bool = True) -> None:
+    def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._raise = raise_app_exceptions
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            async with open_client(self._app, raise_app_exceptions=self._raise) as client:
+            async with open_client(self._app) as client:
                 return await client.request(method, path, **arguments)
 
         return asyncio.run(ask())

@@ -1,6 +1,8 @@
 """The HTTP API against the predictor that it wraps."""
 
 import asyncio
+import base64
+import dataclasses
 import io
 import json
 import logging
@@ -8,7 +10,7 @@ import re
 import threading
 import uuid
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,17 +18,17 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 from tests.asgi import Client, open_client
-from tests.bundles import film, png
+from tests.bundles import SIZE, film, png
+from tests.dicom_files import PLANTED, dicom, ramp
+from tests.stubs import PNG, PREDICTIONS, StubPredictor
 
-from chest_xray.backends.base import ModelIdentity, Prediction
-from chest_xray.bundle import Manifest
+from chest_xray.backends.base import FilmFacts, GuardVerdict
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api import create_app
+from chest_xray.inference.heatmap import map_png
 from chest_xray.inference.predictor import OnnxPredictor
 
-PNG = {"content-type": "image/png"}
-PREDICTIONS = "/v1/predictions"
 SMALL = Limits(max_bytes=100_000)
 
 
@@ -60,8 +62,87 @@ def test_the_answer_is_the_predictors_to_the_bit(client: Client, tiny_predictor:
     assert answer["notice"] == RESEARCH_USE_ONLY
     assert answer["request_id"] == response.headers["x-request-id"]
     stages = answer["timings_ms"]
-    assert stages.keys() == {"decode", "preprocess", "network", "total"}
-    assert stages["total"] >= stages["decode"] + stages["preprocess"] + stages["network"] > 0
+    assert stages.keys() == {"queue", "decode", "preprocess", "network", "total"}
+    assert stages["total"] >= stages["queue"] + stages["decode"] + stages["preprocess"] + stages["network"] > 0
+
+
+def test_the_answer_says_what_the_film_is_and_what_the_guard_thinks_of_it(
+    client: Client, tiny_predictor: OnnxPredictor
+) -> None:
+    image = png(film(5)[:50])
+    expected = tiny_predictor.predict(image)
+    answer = client.post(PREDICTIONS, content=image, headers=PNG).json()
+    assert answer["film"] == {
+        "media_type": "image/png",
+        "width": 64,
+        "height": 50,
+        "view": None,
+        "age": None,
+        "sex": None,
+    }
+    assert answer["guard"] == dataclasses.asdict(expected.guard)
+    assert answer["quality"] == [dataclasses.asdict(warning) for warning in expected.quality]
+    assert [warning["check"] for warning in answer["quality"]] == ["too_small"]
+
+
+def test_view_age_and_sex_of_a_dicom_film_are_in_the_answer(tiny_predictor: OnnxPredictor) -> None:
+    facts = FilmFacts("application/dicom", width=64, height=64, view="AP", age=47, sex="F")
+    response = Client(create_app(StubPredictor(tiny_predictor, film=facts))).post(
+        PREDICTIONS, content=png(film()), headers={"content-type": "application/dicom"}
+    )
+    assert response.json()["film"] == dataclasses.asdict(facts)
+
+
+def test_nothing_that_names_a_patient_leaves_a_dicom_film(
+    client: Client, tiny_predictor: OnnxPredictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = dicom(ramp(12, (80, 96)), PatientSex="F", PatientAge="047Y", ViewPosition="AP")
+    unsuitable = dicom(ramp(12, (80, 96)), BodyPartExamined="HAND")
+    expected = tiny_predictor.predict(whole)
+    with caplog.at_level(logging.DEBUG):
+        sent = [whole, whole[: len(whole) // 2], unsuitable]
+        answers = [
+            client.post(PREDICTIONS, content=body, headers={"content-type": "application/dicom"}) for body in sent
+        ]
+    assert [answer.status_code for answer in answers] == [200, 422, 422]
+    assert answers[0].json()["film"] == dataclasses.asdict(expected.film)
+    assert answers[0].json()["film"]["age"] == 47
+    assert answers[2].json()["code"] == "image_unsuitable"
+    told = caplog.text + client.get("/metrics").text + "".join(answer.text + str(answer.headers) for answer in answers)
+    assert not [value for value in PLANTED.values() if value in told]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/dicom", "application/octet-stream"])
+def test_the_bytes_say_what_a_film_is_and_not_its_declared_type(client: Client, kind: str) -> None:
+    response = client.post(PREDICTIONS, content=png(film()), headers={"content-type": kind})
+    assert response.json()["film"]["media_type"] == "image/png"
+
+
+def test_a_strict_caller_gets_422_for_a_film_that_the_guard_does_not_accept(tiny_predictor: OnnxPredictor) -> None:
+    verdict = GuardVerdict(in_distribution=False, distance=31.5, threshold=20.0, false_refusal_rate=0.01)
+    strict = Client(create_app(StubPredictor(tiny_predictor, guard=verdict)))
+    lenient = strict.post(PREDICTIONS + "?strict=false", content=png(film()), headers=PNG)
+    assert lenient.json()["guard"] == dataclasses.asdict(verdict)
+    refused = strict.post(PREDICTIONS + "?strict=true", content=png(film()), headers=PNG)
+    assert "31.5; at most 20 is accepted" in assert_problem(refused, 422, "out_of_distribution")
+
+
+def test_a_strict_caller_gets_422_for_a_film_that_fails_a_quality_check(client: Client) -> None:
+    response = client.post(PREDICTIONS + "?strict=true", content=png(film()[:50]), headers=PNG)
+    assert "64x50 pixels" in assert_problem(response, 422, "quality_too_small")
+
+
+def test_a_strict_caller_gets_the_scores_of_a_film_that_is_accepted(client: Client) -> None:
+    assert client.post(PREDICTIONS + "?strict=true", content=png(film()), headers=PNG).status_code == 200
+
+
+def test_a_heat_map_as_png_is_what_the_array_draws(client: Client, tiny_predictor: OnnxPredictor) -> None:
+    image = png(film(2))
+    expected = tiny_predictor.predict(image, explain=("Mass", "Hernia"))
+    params = {"explain": "Mass,Hernia", "heat_maps": "png"}
+    answer = client.post(PREDICTIONS, params=params, content=image, headers=PNG).json()
+    for name, cam in expected.heat_maps.items():
+        assert base64.b64decode(answer["heat_maps"][name], validate=True) == map_png(cam, SIZE)
 
 
 def test_a_jpeg_is_scored(client: Client, tiny_predictor: OnnxPredictor) -> None:
@@ -86,6 +167,33 @@ def test_explain_chooses_the_heat_maps(client: Client, query: str, expected: lis
     assert list(response.json()["heat_maps"]) == expected
 
 
+def test_a_misspelt_parameter_is_422_instead_of_being_left_out(client: Client) -> None:
+    response = client.post(PREDICTIONS + "?explian=DOE", content=png(film()), headers=PNG)
+    detail = assert_problem(response, 422, "parameter_unknown")
+    assert "Known: explain, heat_maps, strict" in detail
+    assert "DOE" not in detail
+
+
+def test_top_explains_one_finding_the_most_probable_of_the_flagged(client: Client) -> None:
+    answer = client.post(PREDICTIONS + "?explain=top", content=png(film()), headers=PNG).json()
+    urgent = max(answer["findings"], key=lambda found: (bool(found["flag"]), found["probability"]))
+    assert list(answer["heat_maps"]) == [urgent["finding"]]
+
+
+@pytest.mark.parametrize("query", ["?explain=", "?explain=none&explain=Mass", "?explain=DOE"])
+def test_what_explain_does_not_know_is_422(client: Client, query: str) -> None:
+    response = client.post(PREDICTIONS + query, content=png(film()), headers=PNG)
+    assert "explain" in assert_problem(response, 422, "explain_unknown")
+
+
+@pytest.mark.parametrize("query", ["?strict=yes", "?strict=1", "?heat_maps=DOE", "?strict="])
+def test_a_malformed_query_is_422_and_is_not_repeated(client: Client, query: str) -> None:
+    response = client.post(PREDICTIONS + query, content=png(film()), headers=PNG)
+    detail = assert_problem(response, 422, "parameter_invalid")
+    assert detail.startswith("query.")
+    assert "DOE" not in detail
+
+
 def test_an_unknown_finding_is_422_and_names_the_known(client: Client) -> None:
     response = client.post(PREDICTIONS + "?explain=Tuberculosis", content=png(film()), headers=PNG)
     detail = assert_problem(response, 422, "explain_unknown")
@@ -97,11 +205,14 @@ def test_an_unreadable_image_is_422(client: Client, body: bytes) -> None:
     assert_problem(client.post(PREDICTIONS, content=body, headers=PNG), 422, "image_unreadable")
 
 
-@pytest.mark.parametrize("kind", [None, "text/plain", "application/dicom", "image/pngx", "multipart/form-data"])
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/json", "image/pngx", "multipart/mixed"])
 def test_another_content_type_is_415_and_is_told_the_right_ones(client: Client, kind: str | None) -> None:
     headers = {} if kind is None else {"content-type": kind}
     response = client.post(PREDICTIONS, content=png(film()), headers=headers)
-    assert "image/png, image/jpeg" in assert_problem(response, 415, "content_type_unsupported")
+    detail = assert_problem(response, 415, "content_type_unsupported")
+    accepted = "image/png, image/jpeg, application/dicom, application/octet-stream, multipart/form-data"
+    assert accepted in detail
+    assert response.headers["accept"] == accepted
 
 
 def test_a_content_type_may_have_parameters(client: Client) -> None:
@@ -179,14 +290,17 @@ def test_an_image_of_too_many_pixels_is_413(client: Client) -> None:
     ],
 )
 def test_what_is_not_there_is_a_problem_too(client: Client, method: str, path: str, status: int, code: str) -> None:
-    assert_problem(client.request(method, path), status, code)
+    response = client.request(method, path)
+    assert_problem(response, status, code)
+    assert response.headers.get("allow") == ("POST" if status == 405 else None)
 
 
 def test_the_model_card_is_the_manifest(client: Client, tiny_predictor: OnnxPredictor) -> None:
     card = client.get("/v1/model").json()
     manifest = json.loads(tiny_predictor.manifest.model_dump_json())
     assert list(card["findings"]) == list(FINDINGS)
-    for name in ("findings", "normalisation", "mean_auroc", "image_size", "provenance", "architecture"):
+    fields = ("findings", "normalisation", "mean_auroc", "image_size", "guard", "quality", "provenance", "architecture")
+    for name in fields:
         assert card[name] == manifest[name]
     assert card["model"]["digest"] == tiny_predictor.identity.digest
     assert card["findings"]["Mass"]["operating_point"]["threshold"] == 0.1 + 0.05 * FINDINGS.index("Mass")
@@ -238,39 +352,22 @@ def test_the_log_has_one_line_a_request_and_nothing_that_the_caller_wrote(
     assert "DOE" not in caplog.text
 
 
-class Stub:
-    """A predictor whose `predict` does what a test wants."""
-
-    def __init__(self, inner: OnnxPredictor, before: Any) -> None:
-        self._inner = inner
-        self._before = before
-
-    @property
-    def identity(self) -> ModelIdentity:
-        return self._inner.identity
-
-    @property
-    def manifest(self) -> Manifest:
-        return self._inner.manifest
-
-    def predict(self, image: bytes, *, explain: Collection[str] = ()) -> Prediction:
-        self._before()
-        return self._inner.predict(image, explain=explain)
-
-
 def test_an_unforeseen_failure_is_a_500_that_tells_nothing(
     tiny_predictor: OnnxPredictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise RuntimeError("DOE JOHN")
 
-    quiet = Client(create_app(Stub(tiny_predictor, fail)), raise_app_exceptions=False)
-    response = quiet.post(PREDICTIONS, content=png(film()), headers=PNG)
-    assert "DOE" not in response.text
+    response = Client(create_app(StubPredictor(tiny_predictor, fail))).post(
+        PREDICTIONS, content=png(film()), headers=PNG
+    )
+    assert "DOE" not in response.text + caplog.text
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     request_id = response.json()["request_id"]
-    assert f"{request_id} failed with RuntimeError" in caplog.messages
+    assert response.headers["x-request-id"] == request_id
+    (line,) = caplog.messages
+    assert re.fullmatch(rf"{request_id} failed with RuntimeError at \S*test_api:\d+", line)
 
 
 def test_requests_at_once_give_the_numbers_of_one_request(tiny_predictor: OnnxPredictor) -> None:
@@ -296,7 +393,7 @@ def test_health_answers_while_a_film_is_scored(tiny_predictor: OnnxPredictor) ->
         assert go_on.wait(60)
 
     async def ask() -> tuple[int, bool, int]:
-        async with open_client(create_app(Stub(tiny_predictor, wait))) as client:
+        async with open_client(create_app(StubPredictor(tiny_predictor, wait))) as client:
             scoring = asyncio.create_task(client.post(PREDICTIONS, content=png(film()), headers=PNG))
             await asyncio.to_thread(entered.wait, 60)
             health = await client.get("/healthz")
@@ -305,16 +402,3 @@ def test_health_answers_while_a_film_is_scored(tiny_predictor: OnnxPredictor) ->
             return health.status_code, still_scoring, (await scoring).status_code
 
     assert asyncio.run(ask()) == (200, True, 200)
-
-
-def test_openapi_says_what_the_api_takes_and_gives(client: Client) -> None:
-    document = client.get("/openapi.json").json()
-    assert document["paths"].keys() == {PREDICTIONS, "/v1/model", "/healthz", "/readyz"}
-    post = document["paths"][PREDICTIONS]["post"]
-    assert post["requestBody"]["content"].keys() == {"image/png", "image/jpeg"}
-    assert post["responses"].keys() == {"200", "413", "415", "422"}
-    assert post["responses"]["422"]["content"].keys() == {"application/problem+json"}
-    for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):
-        assert reference in document["components"]["schemas"]
-    finding = document["components"]["schemas"]["FindingAnswer"]
-    assert set(finding["required"]) == {"finding", "probability", "operating_point", "flag"}

@@ -32,11 +32,14 @@ def test_every_command_shows_an_example_of_itself(name: str) -> None:
     assert f"Example: cxr {name}" in COMMANDS[name].help
 
 
+@pytest.mark.parametrize("name", COMMANDS["keys"].commands)
+def test_every_subcommand_of_keys_shows_an_example_of_itself(name: str) -> None:
+    assert f"Example: cxr keys {name}" in COMMANDS["keys"].commands[name].help
+
+
 def test_the_order_of_the_commands_is_the_flow() -> None:
-    expected = (
-        "phantom download-nih prepare-data train evaluate export register models approve reject deploy predict serve"
-    )
-    assert list(COMMANDS) == expected.split()
+    flow = "phantom download-nih prepare-data train evaluate export register models approve reject deploy predict serve"
+    assert list(COMMANDS) == [*flow.split(), "keys"]
 
 
 def test_training_has_an_option_for_every_setting_with_its_default() -> None:
@@ -76,7 +79,9 @@ def test_documents_name_commands_and_options_that_exist(document: str) -> None:
     found = re.findall(r"^cxr ([\w-]+)(.*?)(?:#.*)?$", "\n".join(blocks), flags=re.MULTILINE)
     assert found
     for name, rest in found:
-        options = {flag for parameter in COMMANDS[name].params for flag in parameter.opts}
+        subcommands = getattr(COMMANDS[name], "commands", {})
+        command = subcommands[rest.split()[0]] if subcommands else COMMANDS[name]
+        options = {flag for parameter in command.params for flag in parameter.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= options, (name, rest)
 
 
@@ -124,6 +129,11 @@ def test_an_unfinished_step_names_the_command_to_run(tmp_path: Path) -> None:
 def test_files_that_are_no_films(tmp_path: Path) -> None:
     assert "is not a bundle" in refused(tmp_path, "register", "--bundle", tmp_path)
     assert "does not exist" in refused(tmp_path, "predict", tmp_path / "absent.png")
+
+
+def test_a_server_that_others_reach_without_a_key(tmp_path: Path) -> None:
+    assert "port is 70000" in refused(tmp_path, "serve", "--port", "70000")
+    assert "TLS needs both files" in refused(tmp_path, "serve", "--tls-key", "key.pem")
 
 
 def test_an_unknown_command_and_option_end_with_2(tmp_path: Path) -> None:

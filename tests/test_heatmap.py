@@ -10,7 +10,7 @@ from tests.bundles import film, png
 
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.inference import heatmap
-from chest_xray.inference.heatmap import FAINT, LEGEND_WIDTH, OPACITY, colours, evidence, overlay, overlay_png
+from chest_xray.inference.heatmap import FAINT, LEGEND_WIDTH, OPACITY, colours, evidence, map_png, overlay, overlay_png
 
 CORNER = np.array([[-3, -3, -3, 8], [-3, -3, -3, -3], [-3, -3, -3, -3], [-3, -3, -3, -3]], dtype=np.float32)
 
@@ -59,6 +59,22 @@ def test_a_16_bit_film_is_shown_from_its_darkest_to_its_brightest_value() -> Non
     deep = np.array([[1000, 2000], [3000, 3000]], dtype=np.uint16)
     shown = overlay(deep, np.full((1, 1), -1, dtype=np.float32))
     assert shown[..., 0].tolist() == [[0, 128], [255, 255]]
+
+
+def test_a_map_alone_laid_over_the_film_looks_as_overlay_draws_it() -> None:
+    grey = film()
+    with Image.open(io.BytesIO(map_png(CORNER, 64))) as picture:
+        assert (picture.format, picture.size) == ("PNG", (64, 64))
+        layer = picture.convert("RGBA")
+    laid = Image.alpha_composite(Image.fromarray(grey).convert("RGBA"), layer).convert("RGB")
+    np.testing.assert_allclose(np.asarray(laid).astype(int), overlay(grey, CORNER), atol=2)
+
+
+def test_a_map_alone_is_transparent_where_there_is_no_evidence() -> None:
+    with Image.open(io.BytesIO(map_png(CORNER, 64))) as picture:
+        opacity = np.asarray(picture.convert("RGBA"))[..., 3]
+    assert not opacity[32:].any()
+    assert opacity.max() == round(255 * OPACITY)
 
 
 @pytest.mark.parametrize(("caption", "size"), [(None, (64, 64)), ("Mass 0.50", (LEGEND_WIDTH, LEGEND_WIDTH + 57))])

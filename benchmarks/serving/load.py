@@ -98,27 +98,30 @@ async def closed_loop(target: Target, requests: Sequence[bytes], *, clients: int
 
 
 async def open_loop(target: Target, requests: Sequence[bytes], *, rate: float, seconds: float) -> Outcome:
-    """Requests arrive `rate` times a second, each on a connection of its own, whatever becomes of the others.
+    """Requests arrive `rate` times a second, whatever becomes of the others; a free connection is used again.
 
     Goodput counts what was answered within `seconds` only.
     """
     outcome = Outcome(seconds=seconds)
     late = Outcome()
+    free: list[Connection] = []
     started = time.perf_counter()
 
     async def arrive(number: int) -> None:
-        connection = Connection(target)
+        connection = free.pop() if free else Connection(target)
         begun = time.perf_counter()
         status = await _status(connection, requests[number % len(requests)])
         ended = time.perf_counter()
         (outcome if ended - started <= seconds else late).add(status, ended - begun)
-        connection.close()
+        free.append(connection)
 
     tasks = []
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
         tasks.append(asyncio.create_task(arrive(number)))
     await asyncio.gather(*tasks)
+    for connection in free:
+        connection.close()
     for status, count in late.statuses.items():
         if status != 200:
             outcome.statuses[status] += count

@@ -36,13 +36,13 @@ class Server:
 
 
 @contextmanager
-def our_server(bundle: Path, home: Path) -> Iterator[Server]:
-    """`cxr serve` over a deployed bundle, without keys, on a free port."""
+def our_server(bundle: Path, home: Path, processors: set[int] | None = None) -> Iterator[Server]:
+    """`cxr serve` over a deployed bundle, without keys, on a free port, and on these processors only."""
     model = ModelIdentity(name="benchmark", version=1, digest=load_bundle(bundle).digest)
     if not (home / "endpoints").exists():
         Endpoints(home / "endpoints").deploy("benchmark", model, lambda folder: _copied(bundle, folder))
     command = ["-m", "chest_xray.cli", "serve", "--endpoint", "benchmark", "--queue", "64"]
-    with _running(command, "/v1/predictions", {"CXR_HOME": str(home)}) as server:
+    with _running(command, "/v1/predictions", {"CXR_HOME": str(home)}, processors) as server:
         yield server
 
 
@@ -54,12 +54,16 @@ def usual_server(weights: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def _running(command: Sequence[str], path: str, environment: dict[str, str]) -> Iterator[Server]:
+def _running(
+    command: Sequence[str], path: str, environment: dict[str, str], processors: set[int] | None = None
+) -> Iterator[Server]:
     port = _free_port()
     arguments = [*command, "--port", str(port)] if "serve" in command else [*command, str(port)]
     started = time.perf_counter()
     with Path(os.devnull).open("wb") as nowhere:
-        process = subprocess.Popen([sys.executable, *arguments], env=os.environ | environment, stderr=nowhere)
+        prefix = [] if processors is None else ["taskset", "--cpu-list", ",".join(map(str, sorted(processors)))]
+        command = [*prefix, sys.executable, *arguments]
+        process = subprocess.Popen(command, env=os.environ | environment, stderr=nowhere)
     try:
         yield Server(process, Target("127.0.0.1", port, path), started)
     finally:

@@ -14,7 +14,8 @@ import typer
 
 import chest_xray
 from chest_xray.backends import get_backend
-from chest_xray.cli_options import options_from
+from chest_xray.cli_keys import keys
+from chest_xray.cli_options import Json, options_from
 from chest_xray.console import print_json, say
 from chest_xray.errors import ChestXrayError
 from chest_xray.files import DISK_FULL
@@ -35,8 +36,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(keys, name="keys")
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
@@ -285,16 +286,26 @@ def predict(
 @app.command()
 def serve(
     endpoint: EndpointName = DEFAULT_MODEL,
-    host: Annotated[str, typer.Option(help="Loopback address.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="IP address; one that others reach demands API keys or a trusted proxy.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8000,
+    deadline: Annotated[float, typer.Option(help="Seconds from a request's last byte to its answer.")] = 30.0,
+    queue: Annotated[int, typer.Option(help="Requests in progress, waiting ones included; others get a 503.")] = 64,
+    tls_certificate: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM, unencrypted.")] = None,
 ) -> None:
     """Serve the deployed model over HTTP until Ctrl-C.
 
     Example: cxr serve --port 8000
     """
+    from chest_xray.inference.serve import ServeOptions
     from chest_xray.inference.serve import serve as run_server
 
-    run_server(get_backend(load_settings()).predictor(endpoint), host=host, port=port)
+    settings = load_settings()
+    options = ServeOptions(host, port, deadline, queue, tls_certificate, tls_key)
+    options.check()
+    run_server(get_backend(settings).predictor(endpoint), settings, options)
 
 
 def _version(asked: bool) -> None:

@@ -1,4 +1,7 @@
-"""Command-line options made from a pydantic model, so that a setting, its default and its help stand in one place."""
+"""Command-line options that several commands have, and options made from a pydantic model.
+
+The latter so that a setting, its default and its help stand in one place.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 def options_from(model: type[BaseModel], parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -1,16 +1,29 @@
 """What the API answers, as pydantic models: the OpenAPI document is made of these."""
 
-from typing import Annotated, Literal, Self
+import base64
+from typing import Annotated, Any, Literal, Self
 
+from numpy import float32
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from chest_xray.backends.base import ModelIdentity, Prediction, Predictor
-from chest_xray.bundle import FindingProfile, Normalisation, Probability, Provenance
+from chest_xray.backends.base import ModelIdentity, Prediction, Predictor, QualityCheck
+from chest_xray.bundle import FindingProfile, GuardProfile, Normalisation, Probability, Provenance, QualityProfile
 from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.images.film import MediaType, Sex, View
 
+HeatMapKind = Literal["array", "png"]
 HeatMap = Annotated[
     list[list[float]],
     Field(description="Rows from the top of the film; each cell's share of the logit, before calibration."),
+]
+HeatMapPicture = Annotated[
+    str,
+    Field(
+        description="A PNG file, base64: colours with transparency, of the network's input size, to lay over the film. "
+        "Only evidence for the finding is drawn.",
+        json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
+    ),
 ]
 
 
@@ -42,36 +55,97 @@ class FindingAnswer(_Answer):
     flag: bool | None = Field(description="probability >= operating_point; null without an operating point.")
 
 
-class PredictionAnswer(_Answer):
+class FilmFactsAnswer(_Answer):
+    """What is known of the film. View, age and sex come from DICOM tags; null where the file does not say."""
+
+    media_type: MediaType = Field(description="What the bytes are, whatever type they were sent under.")
+    width: int
+    height: int
+    view: View | None
+    age: int | None = Field(description="Years.")
+    sex: Sex | None
+
+
+class GuardAnswer(_Answer):
+    """Whether the film is like the training films. If not, its probabilities mean nothing."""
+
+    in_distribution: bool = Field(description="distance <= threshold.")
+    distance: float
+    threshold: float
+    false_refusal_rate: Probability = Field(description="Share of validation films beyond the threshold.")
+
+
+class QualityWarningAnswer(_Answer):
+    """Something about the picture itself that makes its scores doubtful."""
+
+    check: QualityCheck
+    detail: str
+
+
+class FilmAnswer(_Answer):
+    """The scores of one film. No number is rounded."""
+
+    film: FilmFactsAnswer
+    findings: list[FindingAnswer]
+    guard: GuardAnswer
+    quality: list[QualityWarningAnswer] = Field(description="Empty where every check was passed.")
+    heat_maps: dict[str, HeatMap | HeatMapPicture] = Field(description="By finding, as asked for.")
+    timings_ms: dict[str, float] = Field(
+        description="Milliseconds: queue (waiting for a processor), decode, preprocess, network; total, from the "
+        "request's last byte to this film's scores."
+    )
+
+    @classmethod
+    def of(cls, prediction: Prediction, picture_size: int | None) -> Self:
+        """The prediction as it is written in an answer, its heat maps as pictures of `picture_size` or as arrays."""
+        return cls(**_film_fields(prediction, picture_size))
+
+
+class PredictionAnswer(FilmAnswer):
     """The answer for one film."""
 
     request_id: str
     model: ModelAnswer
-    findings: list[FindingAnswer]
-    heat_maps: dict[str, HeatMap]
-    timings_ms: dict[str, float] = Field(description="Milliseconds by stage.")
     notice: str
 
     @classmethod
-    def of(cls, request_id: str, prediction: Prediction) -> Self:
-        """The prediction, as it is written in an answer. No number is rounded."""
-        findings = [
-            FindingAnswer(
-                finding=score.finding,
-                probability=score.probability,
-                operating_point=score.operating_point,
-                flag=score.flag,
-            )
-            for score in prediction.findings
-        ]
+    def answering(cls, request_id: str, prediction: Prediction, picture_size: int | None) -> Self:
+        """The whole answer to a request with one film."""
         return cls(
             request_id=request_id,
             model=ModelAnswer.of(prediction.model),
-            findings=findings,
-            heat_maps={finding: cam.tolist() for finding, cam in prediction.heat_maps.items()},
-            timings_ms=dict(prediction.timings_ms),
             notice=RESEARCH_USE_ONLY,
+            **_film_fields(prediction, picture_size),
         )
+
+
+class Problem(_Answer):
+    """An error, by RFC 9457. `code` is for programs, `detail` for people."""
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+
+
+class BatchResult(_Answer):
+    """What became of one image of several: `prediction` where `status` is 200, else `problem`."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    status: int
+    prediction: FilmAnswer | None
+    problem: Problem | None
+
+
+class BatchAnswer(_Answer):
+    """The answer for several images, in their order."""
+
+    request_id: str
+    model: ModelAnswer
+    notice: str
+    results: list[BatchResult]
 
 
 class ModelCard(_Answer):
@@ -84,6 +158,8 @@ class ModelCard(_Answer):
     normalisation: Normalisation
     findings: dict[str, FindingProfile] = Field(description="In the order of the logits.")
     mean_auroc: Probability | None = Field(description="Mean over the findings, on the test list.")
+    guard: GuardProfile
+    quality: QualityProfile
     provenance: Provenance
     notice: str
 
@@ -99,6 +175,8 @@ class ModelCard(_Answer):
             normalisation=manifest.normalisation,
             findings=manifest.findings,
             mean_auroc=manifest.mean_auroc,
+            guard=manifest.guard,
+            quality=manifest.quality,
             provenance=manifest.provenance,
             notice=RESEARCH_USE_ONLY,
         )
@@ -117,12 +195,42 @@ class Readiness(_Answer):
     model: ModelAnswer
 
 
-class Problem(_Answer):
-    """An error, by RFC 9457. `code` is for programs, `detail` for people."""
+def _film_fields(prediction: Prediction, picture_size: int | None) -> dict[str, Any]:
+    film, guard = prediction.film, prediction.guard
+    return {
+        "film": FilmFactsAnswer(
+            media_type=film.media_type,
+            width=film.width,
+            height=film.height,
+            view=film.view,
+            age=film.age,
+            sex=film.sex,
+        ),
+        "findings": [
+            FindingAnswer(
+                finding=score.finding,
+                probability=score.probability,
+                operating_point=score.operating_point,
+                flag=score.flag,
+            )
+            for score in prediction.findings
+        ],
+        "guard": GuardAnswer(
+            in_distribution=guard.in_distribution,
+            distance=guard.distance,
+            threshold=guard.threshold,
+            false_refusal_rate=guard.false_refusal_rate,
+        ),
+        "quality": [QualityWarningAnswer(check=warning.check, detail=warning.detail) for warning in prediction.quality],
+        "heat_maps": {finding: _heat_map(cam, picture_size) for finding, cam in prediction.heat_maps.items()},
+        "timings_ms": dict(prediction.timings_ms),
+    }
 
-    type: Literal["about:blank"] = "about:blank"
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
+
+def _heat_map(cam: NDArray[float32], picture_size: int | None) -> list[list[float]] | str:
+    if picture_size is None:
+        rows: list[list[float]] = cam.tolist()
+        return rows
+    from chest_xray.inference.heatmap import map_png
+
+    return base64.b64encode(map_png(cam, picture_size)).decode("ascii")

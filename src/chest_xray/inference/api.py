@@ -1,53 +1,42 @@
 """The HTTP wrapper of a `Predictor`, whichever it is.
 
-POST /v1/predictions   the bytes of one PNG or JPEG film; `?explain=Effusion,Mass`, `all` or `none`
-GET  /v1/model         the deployed model: calibration, operating points, metrics, provenance
+POST /v1/predictions   one PNG, JPEG or DICOM film as the body, or several in a multipart body
+GET  /v1/model         the deployed model: calibration, operating points, metrics, guard, provenance
 GET  /healthz          the process answers
-GET  /readyz           a model is loaded and proved
+GET  /readyz           a model is loaded and proved, and new requests are taken
+GET  /metrics          counts for Prometheus
 GET  /openapi.json     this, for programs
+
+A request passes `Boundary`, then `AccessControl`, then `AdmissionControl`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
-from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import anyio
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Query, Request
-from starlette.requests import ClientDisconnect
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
 
 import chest_xray
 from chest_xray.backends.base import Predictor
-from chest_xray.cpus import available_cpus
-from chest_xray.errors import SettingsError
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
-from chest_xray.inference.answers import Health, ModelAnswer, ModelCard, PredictionAnswer, Problem, Readiness
+from chest_xray.inference.access import OPEN_PATHS, Access, AccessControl, OpenAccess
+from chest_xray.inference.admission import Admission, AdmissionControl, AdmissionLimits, draining
+from chest_xray.inference.answers import Health, ModelAnswer, ModelCard, Readiness
+from chest_xray.inference.audit import Audit
 from chest_xray.inference.boundary import LOOPBACK_HOSTS, Boundary
-from chest_xray.inference.explain import parse_explain
-from chest_xray.inference.problems import ApiError, add_problem_handlers, problem_documents
+from chest_xray.inference.openapi import ANY_PROBLEMS, KEY_PROBLEMS, DocumentedApi, problem_documents
+from chest_xray.inference.predictions import add_predictions
+from chest_xray.inference.problems import ApiError, add_problem_handlers, problem_response
+from chest_xray.inference.service import DEADLINE_SECONDS, PredictionService
+from chest_xray.monitoring.metrics import CONTENT_TYPE, Metrics
 
-IMAGE_TYPES: Final = ("image/png", "image/jpeg")
-
-_IMAGE_BODY: Final = {
-    "required": True,
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_TYPES},
-}
-_IMAGE_PROBLEMS: Final = problem_documents(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY
-)
-
-
-class _Api(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        """FastAPI's document plus the schema of problems, which answers refer to but no route returns."""
-        document = super().openapi()
-        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        return document
+DEFAULT_ADMISSION: Final = AdmissionLimits()
 
 
 def create_app(
@@ -55,103 +44,82 @@ def create_app(
     *,
     limits: Limits = DEFAULT_LIMITS,
     hosts: Collection[str] | None = LOOPBACK_HOSTS,
+    access: Access | None = None,
+    audit: Audit | None = None,
+    admission: AdmissionLimits = DEFAULT_ADMISSION,
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> FastAPI:
-    """The application that answers for `predictor`.
+    """The application that answers for `predictor`, on one event loop.
 
-    `limits` bound the body of a request; `hosts` are the names by which callers may address the server.
+    `limits` bound the body of a request; `hosts` are the names by which callers may address the server. Without
+    `access` anybody may ask; without `audit` nothing is recorded. `app.state` has the `Admission`, whose `drain` is for
+    the server to call before it ends, the `PredictionService` and the `Metrics`.
     """
+    identity = predictor.identity
+    metrics = Metrics(model=identity.name, version=identity.version, digest=identity.digest)
+    service = PredictionService(
+        predictor, limits=limits, audit=audit, metrics=metrics, deadline_seconds=deadline_seconds
+    )
     # No /docs: FastAPI's documentation pages fetch their scripts from a CDN, which hospital networks refuse.
-    app = _Api(
+    app = DocumentedApi(
         title="chest-xray-classifier",
         version=chest_xray.__version__,
         description=RESEARCH_USE_ONLY,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
-    app.add_middleware(Boundary, hosts=hosts)
+    app.keys, app.open_paths = not isinstance(access, OpenAccess | None), OPEN_PATHS
+    app.state.metrics, app.state.service, app.state.admission = metrics, service, Admission(admission, metrics)
+    # The one that is added last is the first that a request meets.
+    app.add_middleware(AdmissionControl, admission=app.state.admission, max_body_bytes=limits.max_bytes)
+    if access is not None:
+        app.add_middleware(AccessControl, access=access)
+    app.add_middleware(Boundary, hosts=hosts, metrics=metrics)
     add_problem_handlers(app)
-    _add_predictions(app, predictor, limits)
+    app.add_exception_handler(RequestValidationError, _answer_parameter_fault)
+    add_predictions(app, service)
     _add_model(app, predictor)
+    _add_states(app, predictor)
+    _add_metrics(app, metrics)
     return app
 
 
-def _add_predictions(app: FastAPI, predictor: Predictor, limits: Limits) -> None:
-    # One film at a time keeps all processors busy; as many as there are processors hide the decoding.
-    limiter = anyio.CapacityLimiter(available_cpus())
-
-    @app.post(
-        "/v1/predictions",
-        summary="Score one film",
-        responses=_IMAGE_PROBLEMS,
-        openapi_extra={"requestBody": _IMAGE_BODY},
-    )
-    async def predict(
-        request: Request,
-        explain: Annotated[
-            list[str],
-            Query(default_factory=list, description="Findings to return heat maps of; `all`; `none`."),
-        ],
-    ) -> PredictionAnswer:
-        started = time.perf_counter()
-        _check_content_type(request)
-        explained = _explained(explain)
-        image = await _read_body(request, limits)
-        scored = await run_sync(partial(predictor.predict, image, explain=explained), limiter=limiter)
-        answer = PredictionAnswer.of(request.state.request_id, scored)
-        answer.timings_ms["total"] = (time.perf_counter() - started) * 1e3
-        return answer
+async def _answer_parameter_fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # The fault's own `input` is left out: it is what the caller sent.
+    first = error.errors()[0]
+    detail = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}."
+    problem = ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "parameter_invalid", detail)
+    return problem_response(request.state.request_id, problem)
 
 
 def _add_model(app: FastAPI, predictor: Predictor) -> None:
-    @app.get("/v1/model", summary="The deployed model")
+    @app.get("/v1/model", summary="The deployed model", responses=KEY_PROBLEMS)
     async def model(request: Request) -> ModelCard:
         return ModelCard.of(request.state.request_id, predictor)
 
-    @app.get("/healthz", summary="Is the process up?")
+
+def _add_states(app: FastAPI, predictor: Predictor) -> None:
+    @app.get("/healthz", summary="Is the process up?", responses=ANY_PROBLEMS)
     async def healthz() -> Health:
         return Health()
 
-    @app.get("/readyz", summary="Is a model loaded?")
+    @app.get(
+        "/readyz",
+        summary="Is a model loaded, and are requests taken?",
+        responses=ANY_PROBLEMS | problem_documents(HTTPStatus.SERVICE_UNAVAILABLE),
+    )
     async def readyz() -> Readiness:
+        if app.state.admission.draining:
+            raise draining()
         return Readiness(model=ModelAnswer.of(predictor.identity))
 
 
-def _check_content_type(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in IMAGE_TYPES:
-        accepted = ", ".join(IMAGE_TYPES)
-        raise ApiError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "content_type_unsupported",
-            f"The Content-Type is none of {accepted}. Send the film's bytes as the body, under their type.",
-            headers={"Accept": accepted},
-        )
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
-
-def _explained(values: list[str]) -> tuple[str, ...]:
-    try:
-        return parse_explain(values)
-    except SettingsError as error:
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "explain_unknown", str(error)) from error
-
-
-async def _read_body(request: Request, limits: Limits) -> bytes:
-    """The body, refused by its announced length or else at the first chunk that passes the limit."""
-    too_large = ApiError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "body_too_large",
-        f"The body has more than the {limits.max_bytes} bytes that are read.",
-        headers={"Connection": "close"},
-    )
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limits.max_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limits.max_bytes:
-                raise too_large
-    except ClientDisconnect as error:
-        raise ApiError(HTTPStatus.BAD_REQUEST, "body_incomplete", "The connection ended in the body.") from error
-    return bytes(body)
+    @app.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=KEY_PROBLEMS | text)
+    async def scrape() -> Response:
+        await run_sync(metrics.prepare)
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)

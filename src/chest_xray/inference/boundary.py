@@ -10,21 +10,25 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from typing import Final
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chest_xray.inference.problems import ApiError, problem_response
+from chest_xray.inference.problems import ApiError, as_api_error, problem_response
+from chest_xray.monitoring.metrics import Metrics
 
 REQUEST_ID: Final = "X-Request-ID"
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
+NO_ROUTE: Final = "(no route)"
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PORT: Final = re.compile(r":\d*$")
 _log: Final = logging.getLogger("chest_xray.access")
+_errors: Final = logging.getLogger("chest_xray.errors")
 
 
 class Boundary:
@@ -34,40 +38,84 @@ class Boundary:
     rebinding); the check of the name is what stops it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None, metrics: Metrics | None = None) -> None:
         self._app = app
         self._hosts = hosts
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
         headers = Headers(scope=scope)
-        request_id = _request_id(headers)
-        scope.setdefault("state", {})["request_id"] = request_id
-        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-
-        async def send_marked(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                _mark(message, request_id)
-            await send(message)
-
-        try:
+        exchange = _Exchange(headers, receive, send)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        with exchange:
             if self._knows(headers):
-                await self._app(scope, receive, send_marked)
+                await self._app(scope, exchange.receive, exchange.send)
             else:
-                await problem_response(request_id, _UNKNOWN_HOST)(scope, receive, send_marked)
-        finally:
-            milliseconds = (time.perf_counter() - started) * 1e3
-            _log.info("%s %s %s %d %.1f ms", request_id, scope["method"], _route(scope), status, milliseconds)
+                await problem_response(exchange.request_id, _UNKNOWN_HOST)(scope, receive, exchange.send)
+        if exchange.failure is not None:
+            await exchange.answer_failure(scope, exchange.failure)
+        self._note(scope, exchange)
+
+    def _note(self, scope: Scope, exchange: _Exchange) -> None:
+        seconds, route = time.perf_counter() - exchange.started, _route(scope)
+        method, status = scope["method"], exchange.status
+        _log.info("%s %s %s %d %.1f ms", exchange.request_id, method, route, status, seconds * 1e3)
+        if self._metrics is not None:
+            self._metrics.count_request(route, method, status, seconds)
 
     def _knows(self, headers: Headers) -> bool:
         host = _PORT.sub("", headers.get("host", "")).strip("[]").lower()
         return self._hosts is None or host in self._hosts
+
+
+class _Exchange:
+    """One request and its answer, which gets the headers that every answer has.
+
+    As a context it ends every failure that nobody foresaw: a server would write its message into the log, and that may
+    quote a film's header.
+    """
+
+    def __init__(self, headers: Headers, receive: Receive, send: Send) -> None:
+        self.request_id: Final = _request_id(headers)
+        self.started: Final = time.perf_counter()
+        self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+        self.failure: Exception | None = None
+        self._answered = False
+        self._waits_for_100 = headers.get("expect", "").lower() == "100-continue"
+        self._receive = receive
+        self._send = send
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            self.failure = error
+        return self.failure is not None
+
+    async def receive(self) -> Message:
+        """The request's next message."""
+        self._waits_for_100 = False
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._answered = True
+            _mark(message, self.request_id, close=self._waits_for_100)
+        await self._send(message)
+
+    async def answer_failure(self, scope: Scope, failure: Exception) -> None:
+        """Log where it happened, and what kind of failure it is; answer with a problem if that is still possible."""
+        _errors.error("%s failed with %s at %s", self.request_id, type(failure).__name__, _place(failure))
+        if self._answered:
+            raise RuntimeError(f"{self.request_id} failed within its answer") from None
+        await problem_response(self.request_id, as_api_error(failure))(scope, self.receive, self.send)
 
 
 _UNKNOWN_HOST: Final = ApiError(
@@ -83,12 +131,31 @@ def _request_id(headers: Headers) -> str:
     return given.lower() if _UUID.fullmatch(given) else str(uuid.uuid4())
 
 
-def _mark(message: Message, request_id: str) -> None:
+def _mark(message: Message, request_id: str, *, close: bool) -> None:
     headers = MutableHeaders(scope=message)
     headers[REQUEST_ID] = request_id
     headers["Cache-Control"] = "no-store"
     headers["X-Content-Type-Options"] = "nosniff"
+    if close:
+        # Who waited for "100 Continue" may now leave the body out: where it would end is not known any more.
+        headers["Connection"] = "close"
 
 
 def _route(scope: Scope) -> str:
-    return getattr(scope.get("route"), "path", "(no route)")
+    """The route that answered or, where a middleware did, would have."""
+    chosen: str | None = getattr(scope.get("route"), "path", None)
+    if chosen is None and "app" in scope:
+        chosen = next((path for path in _paths(scope["app"]) if path == scope["path"]), None)
+    return chosen or NO_ROUTE
+
+
+def _paths(app: Starlette) -> Iterable[str]:
+    return (path for route in app.routes if isinstance(path := getattr(route, "path", None), str))
+
+
+def _place(failure: Exception) -> str:
+    """Module and line that raised it."""
+    trace = failure.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

@@ -5,76 +5,186 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from chest_xray.backends.base import Predictor
 from chest_xray.console import say
 from chest_xray.errors import EndpointError, SettingsError
+from chest_xray.inference.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
+from chest_xray.inference.audit import FileAudit
+from chest_xray.inference.keys import KeyFile
+from chest_xray.settings import Settings
 
-DRAIN_SECONDS: Final = 25  # SageMaker kills a container 30 s after SIGTERM
+DEADLINE_SECONDS: Final = 30.0
+QUEUE: Final = 64
+_MAX_DEADLINE: Final = 600.0
+_MAX_QUEUE: Final = 10_000
 
 
-def serve(predictor: Predictor, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Answer on `host` and `port` (0: any free one) until a signal; returns once requests under way are done.
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """Where to answer and what to bound.
+
+    `port` 0 is any free one. `deadline` is in seconds from a request's last byte; `queue` is how many requests may be
+    in progress, waiting ones included.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    deadline: float = DEADLINE_SECONDS
+    queue: int = QUEUE
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be served.
+
+        Raises:
+            SettingsError: an option out of its range, a host that is no address, or TLS files that cannot be used.
+        """
+        _ = self.address
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"port is {self.port}; expected 0 to 65535.")
+        if not 1 <= self.deadline <= _MAX_DEADLINE:
+            raise SettingsError(f"deadline is {self.deadline:g}; expected 1 to {_MAX_DEADLINE:g} seconds.")
+        if not 1 <= self.queue <= _MAX_QUEUE:
+            raise SettingsError(f"queue is {self.queue}; expected 1 to {_MAX_QUEUE} requests.")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingsError("TLS needs both files. Give --tls-certificate and --tls-key.")
+        if self.tls is not None:
+            _check_tls(*self.tls)
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """The files of the certificate and of its key."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return self.tls_certificate, self.tls_key
+
+    @property
+    def address(self) -> str:
+        """The host as an IP address.
+
+        Raises:
+            SettingsError: it is a name.
+        """
+        if self.host == "localhost":
+            return "127.0.0.1"
+        try:
+            return str(ipaddress.ip_address(self.host))
+        except ValueError as error:
+            raise SettingsError(
+                f"host is {self.host[:80]!r}; expected localhost or an IP address: 127.0.0.1, or 0.0.0.0 for all."
+            ) from error
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.address).is_loopback
+
+
+def serve(predictor: Predictor, settings: Settings, options: ServeOptions) -> None:
+    """Answer until a signal; returns once requests under way are done.
 
     Raises:
-        SettingsError: `host` is not a loopback address, or `port` is none.
+        SettingsError: an option that cannot be used, or a host that others reach and nobody guards.
+        AccessError: the keys cannot be read.
+        AuditError: the audit log cannot be written.
         EndpointError: the port cannot be had.
     """
-    import uvicorn
-
+    from chest_xray.inference.admission import AdmissionLimits
     from chest_xray.inference.api import create_app
     from chest_xray.inference.boundary import LOOPBACK_HOSTS
+    from chest_xray.inference.http_server import run_server
 
-    with _listen(host, port) as listener:
-        bound_port = listener.getsockname()[1]
-        app = create_app(predictor, hosts=LOOPBACK_HOSTS | {host})
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,  # it writes the query as the caller wrote it; Boundary writes its own line
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
+    options.check()
+    access = choose_access(settings, options)
+    audit = FileAudit.open(settings.home_dir)
+    app = create_app(
+        predictor,
+        # A browser can be made to call an open loopback server by another name; a key or a proxy it cannot bring along.
+        hosts=LOOPBACK_HOSTS | {options.host} if isinstance(access, OpenAccess) else None,
+        access=access,
+        audit=audit,
+        admission=AdmissionLimits(requests=options.queue),
+        deadline_seconds=options.deadline,
+    )
+    with _listen(options) as listener:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        say(f"Serving {_title(predictor)} at http://{_in_url(host)}:{bound_port} until Ctrl-C.")
-        with _signals_end_quietly():
-            uvicorn.Server(config).run(sockets=[listener])
+        say(f"Serving {_title(predictor)} at {_url(options, listener)} until Ctrl-C.")
+        say(f"{_describe(access)} Audit log: {audit.folder}")
+        if not options.is_loopback and options.tls is None:
+            say(
+                "Without TLS, keys and films travel in clear text unless a proxy in front ends TLS. "
+                "Give --tls-certificate and --tls-key to end it here."
+            )
+        run_server(app, listener, drain=app.state.admission.drain, tls=options.tls)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    address = _loopback_address(host)
-    if not 0 <= port <= 65535:
-        raise SettingsError(f"port is {port}; expected 0 to 65535.")
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        return socket.create_server((address, port), family=family, backlog=2048)
-    except OSError as error:
-        raise EndpointError(_refusal(host, port, error)) from error
+def choose_access(settings: Settings, options: ServeOptions) -> Access:
+    """Who may call: users that a trusted proxy names, keys, either, or on loopback without both, everybody.
 
-
-def _loopback_address(host: str) -> str:
-    if host == "localhost":
-        return "127.0.0.1"
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    Raises:
+        SettingsError: others reach the host, and there is neither a key in use nor a trusted proxy.
+        AccessError: the keys cannot be read.
+    """
+    file = KeyFile(settings.home_dir)
+    has_keys = any(key.revoked is None for key in file.read())
+    networks = settings.trusted_proxies
+    if networks is not None:
+        proxy = ProxyAccess(networks, settings.proxy_user_header)
+        return EitherAccess(proxy, KeyAccess(file)) if has_keys else proxy
+    if has_keys:
+        return KeyAccess(file)
+    if not options.is_loopback:
         raise SettingsError(
-            f"host is {host}: only loopback addresses are served, because access control isn't there yet. "
-            "Use 127.0.0.1, ::1 or localhost."
+            f"host is {options.host}, which others can reach, and there is no API key. Make one with `cxr keys add "
+            "NAME`, or set CXR_TRUSTED_PROXIES to the network of a proxy that signs users in, or use 127.0.0.1."
         )
-    return host
+    return OpenAccess()
+
+
+def _describe(access: Access) -> str:
+    match access:
+        case EitherAccess():
+            return "Callers need an API key, or come through a trusted proxy that names the user."
+        case ProxyAccess():
+            return "Callers must come through a trusted proxy that names the user."
+        case KeyAccess():
+            return "Callers need an API key."
+    return "Everybody on this machine may call; `cxr keys add NAME` and a restart demand a key."
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    try:
+        # An encrypted key would make OpenSSL ask for its password on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:
+        raise SettingsError(
+            f"TLS cannot start with {certificate} and {key} ({error.strerror or error}). "
+            "Expected a certificate chain and its unencrypted key, both PEM."
+        ) from error
+
+
+def _listen(options: ServeOptions) -> socket.socket:
+    address, port = options.address, options.port
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    both = address == "::" and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server((address, port), family=family, backlog=2048, dualstack_ipv6=both)
+    except OSError as error:
+        raise EndpointError(_refusal(options.host, port, error)) from error
 
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} on {host} is in use. Stop what runs there or choose another with --port."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine. Choose another with --host."
     return f"Port {port} on {host} cannot be had: {error.strerror}. Choose another with --port."
 
 
@@ -84,17 +194,7 @@ def _title(predictor: Predictor) -> str:
     return f"{identity.name}{version} ({identity.digest[:12]})"
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-@contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """Uvicorn drains, then raises the signal again for the handler from before: here, one that lets it be."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: None) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _url(options: ServeOptions, listener: socket.socket) -> str:
+    scheme = "http" if options.tls is None else "https"
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    return f"{scheme}://{host}:{listener.getsockname()[1]}"

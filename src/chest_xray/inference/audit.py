@@ -1,0 +1,217 @@
+"""Who asked for what, when, and which model answered: one JSON line for each image.
+
+An image is named by its HMAC-SHA256 under a secret of the installation: the holder of a film and of the secret finds
+its lines, nobody else learns from a line which film it was. No line has a file name, a DICOM value, an address or a
+score.
+
+Lines are not synced to the disk one by one: a killed process loses none, a power cut may lose the last seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final, Literal, Protocol, Self
+
+from chest_xray.backends.base import ModelIdentity
+from chest_xray.errors import AuditError
+
+FOLDER: Final = "audit"
+KEY_FILE: Final = "audit.key"
+_KEY_BYTES: Final = 32
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One image of one request.
+
+    `time` is UTC. `image` is `Audit.fingerprint` of its bytes, None where no byte came. `code` is the problem's code
+    when it was refused. `in_distribution` is the guard's verdict, None where the film was not scored.
+    """
+
+    time: datetime
+    request_id: str
+    caller: str
+    image: str | None
+    media_type: str | None
+    outcome: Literal["scored", "refused"]
+    code: str | None
+    model: ModelIdentity
+    in_distribution: bool | None
+    flagged: tuple[str, ...] = ()
+
+
+class Audit(Protocol):
+    """Keeps audit entries. Safe to call from several threads at once."""
+
+    def fingerprint(self, image: bytes) -> str:
+        """The keyed hash that stands for an image: HMAC-SHA256, 64 hexadecimal digits."""
+        ...
+
+    def record(self, entry: AuditEntry) -> None:
+        """Keep one entry.
+
+        Raises:
+            AuditError: it could not be written; the answer that it stands for must not go out.
+        """
+        ...
+
+
+class _KeyedAudit:
+    """The part that both have: the key and the line."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.key_id: Final = hashlib.sha256(b"cxr audit key id" + key).hexdigest()[:8]
+
+    def fingerprint(self, image: bytes) -> str:
+        """HMAC-SHA256 of the image under this audit's key."""
+        return hmac.digest(self._key, image, "sha256").hex()
+
+    def _line(self, entry: AuditEntry) -> bytes:
+        model = entry.model
+        fields = {
+            "event": "prediction",
+            "time": entry.time.isoformat(timespec="milliseconds"),
+            "request_id": entry.request_id,
+            "caller": entry.caller,
+            "image": entry.image,
+            # Lines of different keys cannot be compared by their images.
+            "image_key": self.key_id,
+            "media_type": entry.media_type,
+            "outcome": entry.outcome,
+            "code": entry.code,
+            "model": {"name": model.name, "version": model.version, "digest": model.digest},
+            "in_distribution": entry.in_distribution,
+            "flagged": list(entry.flagged),
+        }
+        return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+class FileAudit(_KeyedAudit):
+    """A file a UTC day, `audit-YYYY-MM-DD.jsonl`, mode 0600, that several processes may append to."""
+
+    def __init__(self, folder: Path, key: bytes) -> None:
+        super().__init__(key)
+        self.folder: Final = folder
+
+    @classmethod
+    def open(cls, home: Path) -> Self:
+        """The audit log below CXR_HOME; folder (0700) and key (0600) are made if need be.
+
+        Raises:
+            AuditError: the folder cannot be written, or the key is damaged.
+        """
+        folder = home / FOLDER
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            key = _key_of_installation(home / KEY_FILE)
+            writable = os.access(folder, os.W_OK | os.X_OK)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        if not writable:
+            raise AuditError(f"The audit log {folder} cannot be written: make it writable for this user.")
+        return cls(folder, key)
+
+    def record(self, entry: AuditEntry) -> None:
+        """Append one line in one write.
+
+        Raises:
+            AuditError: the line could not be written whole.
+        """
+        path = self.folder / f"audit-{entry.time:%Y-%m-%d}.jsonl"
+        line = self._line(entry)
+        try:
+            # Opened for each line, so that a log that was rotated away is not written into.
+            descriptor = os.open(path, _FLAGS, 0o600)
+            try:
+                # Another process's line grows page by page; unlocked, its middle would look like a torn line.
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if _ends_within_a_line(descriptor):
+                    line = b"\n" + line
+                written = os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        if written != len(line):
+            raise AuditError(f"The audit log {path} took {written} of {len(line)} bytes. Free some space on its disk.")
+
+
+class StreamAudit(_KeyedAudit):
+    """Lines to a stream, for containers. A read-only file system keeps no secret: the key lives as long as the process.
+
+    Images of two processes can therefore not be compared; `image_key` tells the processes apart.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(secrets.token_bytes(_KEY_BYTES))
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def record(self, entry: AuditEntry) -> None:
+        """Write one line and flush it.
+
+        Raises:
+            AuditError: the stream is closed or full.
+        """
+        try:
+            with self._lock:
+                self._stream.write(self._line(entry))
+                self._stream.flush()
+        except (OSError, ValueError) as error:
+            raise AuditError(f"The audit stream cannot be written ({error}): keep it open.") from error
+
+
+def _key_of_installation(path: Path) -> bytes:
+    """The key in `path`, 64 hexadecimal digits, drawn by whoever comes first."""
+    if not path.exists():
+        _draw_key(path)
+    text = path.read_bytes().strip()
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise AuditError(
+            f"{path} holds {len(text)} bytes; expected {2 * _KEY_BYTES} hexadecimal digits. Put the file back from a "
+            "backup, or remove it to draw a new key: images in older lines are then no longer found."
+        )
+    return key
+
+
+def _draw_key(path: Path) -> None:
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, fails where another process was first; then its key is the installation's.
+        path.hardlink_to(part)
+    except FileExistsError:
+        pass
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _ends_within_a_line(descriptor: int) -> bool:
+    """Whether a full disk cut the last line short."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _unwritable(path: Path, error: OSError) -> AuditError:
+    return AuditError(
+        f"The audit log {path} cannot be written ({error.strerror}). Free some space or make it writable."
+    )

@@ -1,0 +1,260 @@
+"""The core that the API and the SageMaker container share: images in, audited predictions out.
+
+Each image is scored in a worker thread. One film keeps all processors busy in the network; as many films at once as
+there are processors hide the decoding. What waits, waits on the event loop and costs no thread. A thread cannot be
+stopped: when its caller has gone, it keeps its place among the threads until it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from chest_xray.backends.base import ModelIdentity, Prediction, Predictor
+from chest_xray.cpus import available_cpus
+from chest_xray.errors import ImageError, UnlikeTrainingError
+from chest_xray.images.limits import Limits
+from chest_xray.inference.audit import Audit, AuditEntry
+from chest_xray.inference.problems import ApiError, image_code
+from chest_xray.monitoring.metrics import Metrics
+
+_T = TypeVar("_T")
+DEADLINE_SECONDS: Final = 30.0
+_RETRY_SECONDS: Final = 5
+
+
+class DeadlineError(ApiError):
+    """The answer would have come too late to be of use."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "deadline_exceeded",
+            f"The answer was not there {seconds:g} s after the request's last byte. Ask later, or of fewer images.",
+            headers={"Retry-After": str(_RETRY_SECONDS)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What one request asks of each of its images. `until` and `received` are times of `time.monotonic`."""
+
+    explain: Collection[str]
+    strict: bool
+    caller: str
+    request_id: str
+    received: float
+    until: float
+
+
+class PredictionService:
+    """Scores images for callers, a bounded number at a time. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        limits: Limits,
+        audit: Audit | None,
+        metrics: Metrics,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        workers: int | None = None,
+    ) -> None:
+        self.predictor: Final = predictor
+        self.limits: Final = limits
+        self.metrics: Final = metrics
+        self._audit = audit
+        self._deadline = deadline_seconds
+        self._workers = workers or available_cpus()
+        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="score")
+        self._places = asyncio.Semaphore(self._workers)
+        self.scoring = 0
+        self.waiting = 0
+        metrics.add_gauge("cxr_images_scoring", "Images in a worker thread.", lambda: self.scoring)
+        metrics.add_gauge("cxr_images_waiting", "Images waiting for a worker thread.", lambda: self.waiting)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that answers."""
+        return self.predictor.identity
+
+    async def score(
+        self,
+        images: Sequence[bytes],
+        *,
+        explain: Collection[str],
+        strict: bool,
+        caller: str,
+        request_id: str,
+        received: float,
+    ) -> list[Prediction | ImageError]:
+        """Score the bytes of image files; the results are in their order.
+
+        An image that cannot be read has its ImageError in the list; with `strict`, so has a film that the guard or a
+        quality check does not accept. Each image is let go of once it is scored, if the caller does not keep it.
+        `received` is the `time.monotonic` of the request's last byte: the deadline is measured from it. An image that
+        no thread took up before the deadline has no line in the audit log, as nothing of it was read.
+
+        Raises:
+            DeadlineError: not every image was taken up in time. There is no partial answer.
+            AuditError: the audit log cannot be written.
+            SettingsError: `explain` has a name that is no finding.
+        """
+        order = _Order(explain, strict, caller, request_id, received, received + self._deadline)
+        pending = deque(enumerate(images))
+        results: list[Prediction | ImageError | None] = [None] * len(pending)
+        del images
+
+        async def work() -> None:
+            while pending:
+                index, image = pending.popleft()
+                results[index] = await self._score_one(image, order)
+
+        try:
+            # No more at once than there are threads: whoever comes with one image is not put behind sixty-four.
+            await _all_of(work, min(self._workers, len(pending)))
+        except DeadlineError:
+            self.metrics.count_refusal("deadline_exceeded")
+            raise
+        finally:
+            pending.clear()
+        return [result for result in results if result is not None]
+
+    async def run(self, work: Callable[[], _T], *, until: float = math.inf) -> _T:
+        """The result of `work`, done by a worker thread that takes it up before `until`.
+
+        Raises:
+            DeadlineError: no thread was free in time.
+        """
+        await self._enter(until)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        del work
+        running.add_done_callback(self._leave)
+        return await asyncio.shield(running)
+
+    async def _enter(self, until: float) -> None:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise DeadlineError(self._deadline)
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(left if math.isfinite(left) else None):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise DeadlineError(self._deadline) from error
+        finally:
+            self.waiting -= 1
+        self.scoring += 1
+
+    def _leave(self, _: object) -> None:
+        self.scoring -= 1
+        self._places.release()
+
+    async def _score_one(self, image: bytes, order: _Order) -> Prediction | ImageError:
+        work = partial(self._in_thread, image, order, time.monotonic())
+        del image
+        running = self.run(work, until=order.until)
+        del work
+        result = await running
+        self._count(result)
+        return result
+
+    def _in_thread(self, image: bytes, order: _Order, asked: float) -> Prediction | ImageError:
+        queued = time.monotonic() - asked
+        try:
+            prediction = self.predictor.predict(image, explain=order.explain)
+            if order.strict:
+                check_accepted(prediction)
+        except ImageError as error:
+            self._record(image, order, error)
+            return _without_frames(error)
+        self._record(image, order, prediction)
+        stages = {
+            **prediction.timings_ms,
+            "queue": queued * 1e3,
+            "total": (time.monotonic() - order.received) * 1e3,
+        }
+        return replace(prediction, timings_ms=stages)
+
+    def _record(self, image: bytes, order: _Order, result: Prediction | ImageError) -> None:
+        if self._audit is None:
+            return
+        entry = AuditEntry(
+            time=datetime.now(UTC),
+            request_id=order.request_id,
+            caller=order.caller,
+            image=self._audit.fingerprint(image),
+            media_type=None,
+            outcome="refused",
+            code=None,
+            model=self.identity,
+            in_distribution=None,
+        )
+        self._audit.record(_with_result(entry, result))
+
+    def _count(self, result: Prediction | ImageError) -> None:
+        if isinstance(result, ImageError):
+            self.metrics.count_refused_image(image_code(result))
+            return
+        self.metrics.count_scored(
+            in_distribution=result.guard.in_distribution,
+            warnings=[warning.check for warning in result.quality],
+            flagged=_flagged(result),
+        )
+        for stage, milliseconds in result.timings_ms.items():
+            self.metrics.observe_stage(stage, milliseconds)
+
+
+async def _all_of(work: Callable[[], Coroutine[None, None, None]], times: int) -> None:
+    if times == 1:
+        await work()
+    else:
+        await asyncio.gather(*(work() for _ in range(times)))
+
+
+def check_accepted(prediction: Prediction) -> None:
+    """Let a prediction pass that the guard and every quality check accept.
+
+    Raises:
+        UnlikeTrainingError: the first quality warning, as it tells more, or else the guard's verdict.
+    """
+    for warning in prediction.quality:
+        raise UnlikeTrainingError(f"quality_{warning.check}", warning.detail)
+    guard = prediction.guard
+    if not guard.in_distribution:
+        raise UnlikeTrainingError(
+            "out_of_distribution",
+            f"The film is unlike the training films: its distance is {guard.distance:.4g}; at most "
+            f"{guard.threshold:.4g} is accepted. Without `strict` it is scored all the same.",
+        )
+
+
+def _with_result(entry: AuditEntry, result: Prediction | ImageError) -> AuditEntry:
+    if isinstance(result, ImageError):
+        return replace(entry, code=image_code(result))
+    return replace(
+        entry,
+        media_type=result.film.media_type,
+        outcome="scored",
+        in_distribution=result.guard.in_distribution,
+        flagged=_flagged(result),
+    )
+
+
+def _flagged(prediction: Prediction) -> tuple[str, ...]:
+    return tuple(score.finding for score in prediction.findings if score.flag)
+
+
+def _without_frames(error: ImageError) -> ImageError:
+    """The error without its traceback, whose frames would keep the image's bytes until the answer is written."""
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    return error
