@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 
-def open_client(app: FastAPI) -> httpx.AsyncClient:
+def open_client(app: ASGIApp) -> httpx.AsyncClient:
     """An asynchronous client that addresses the application as localhost."""
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
@@ -16,7 +16,7 @@ def open_client(app: FastAPI) -> httpx.AsyncClient:
 class Client:
     """A client that blocks, one request at a time."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:

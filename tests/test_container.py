@@ -33,15 +33,12 @@ from chest_xray.backends.base import Prediction
 from chest_xray.bundle import load_bundle
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
 from chest_xray.images.limits import Limits
-from chest_xray.inference.admission import Admission, AdmissionControl, AdmissionLimits
+from chest_xray.inference.admission import AdmissionLimits
 from chest_xray.inference.api import create_app
 from chest_xray.inference.audit import StreamAudit
-from chest_xray.inference.boundary import Boundary
-from chest_xray.inference.container import JsonLines
-from chest_xray.inference.invocations import ATTRIBUTES, CustomAttributes, create_container
+from chest_xray.inference.container import JsonLines, compose
+from chest_xray.inference.invocations import ATTRIBUTES
 from chest_xray.inference.predictor import OnnxPredictor
-from chest_xray.inference.service import PredictionService
-from chest_xray.monitoring.metrics import Metrics
 
 INVOCATIONS = "/invocations"
 PNG = {"content-type": "image/png"}
@@ -55,14 +52,15 @@ class Container:
     """The contract's application over the tiny bundle, with its audit lines."""
 
     def __init__(self, predictor: OnnxPredictor, max_answer_bytes: int = 6 * 1024 * 1024) -> None:
-        identity = predictor.identity
         self.audit = io.BytesIO()
-        metrics = Metrics(model=identity.name, version=identity.version, digest=identity.digest)
-        service = PredictionService(predictor, limits=LIMITS, audit=StreamAudit(self.audit), metrics=metrics)
-        self.admission = Admission(AdmissionLimits(requests=4), metrics)
-        app = create_container(service, ready=lambda: not self.admission.draining, max_answer_bytes=max_answer_bytes)
-        guarded = AdmissionControl(app, self.admission, LIMITS.max_bytes)
-        self.app: ASGIApp = CustomAttributes(Boundary(guarded, None, metrics))
+        self.app: ASGIApp
+        self.app, self.admission = compose(
+            predictor,
+            StreamAudit(self.audit),
+            limits=LIMITS,
+            admission=AdmissionLimits(requests=4),
+            max_answer_bytes=max_answer_bytes,
+        )
         self.client = Client(self.app)  # type: ignore[arg-type]
 
     def post(self, content: bytes, headers: dict[str, str], attributes: str | None = None) -> httpx.Response:

@@ -1,5 +1,6 @@
 """The way from a trained run to a prediction: evaluation, bundle, registry, endpoint."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
+from tests.asgi import Client
 from tests.processes import run_cxr
 
 from chest_xray.bundle import Bundle, load_bundle
@@ -20,6 +22,9 @@ from chest_xray.errors import BundleError, TrainingError
 from chest_xray.findings import FINDINGS
 from chest_xray.images.decode import decode_image
 from chest_xray.images.preprocess import preprocess
+from chest_xray.inference.api import create_app
+from chest_xray.inference.audit import StreamAudit
+from chest_xray.inference.container import compose
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
@@ -194,6 +199,26 @@ def test_an_evaluation_of_other_weights_is_not_exported(
     shutil.rmtree(copy / "evaluation")
     with pytest.raises(TrainingError, match=r"holds no evaluation. Make one with `cxr evaluate`"):
         export(copy, data)
+
+
+def test_the_golden_film_has_the_numbers_of_pytorch_in_onnx_the_api_and_the_container(bundle: Bundle) -> None:
+    image = (bundle.root / "golden.png").read_bytes()
+    profiles = bundle.manifest.findings.values()
+    calibrated = [
+        1 / (1 + np.exp(-(profile.calibration.slope * logit + profile.calibration.intercept)))
+        for profile, logit in zip(profiles, bundle.manifest.golden.logits, strict=True)
+    ]
+    predictor = OnnxPredictor.load(bundle.root)
+    container, _ = compose(predictor, StreamAudit(io.BytesIO()))
+    headers = {"content-type": "image/png"}
+    answers = {
+        "api": Client(create_app(predictor)).post("/v1/predictions", content=image, headers=headers),
+        "container": Client(container).post("/invocations", content=image, headers=headers),
+    }
+    found = {name: [row["probability"] for row in answer.json()["findings"]] for name, answer in answers.items()}
+    found["onnx"] = [score.probability for score in predictor.predict(image).findings]
+    for name, numbers in found.items():
+        np.testing.assert_allclose(numbers, calibrated, atol=1e-4, rtol=0, err_msg=name)
 
 
 def test_from_bundle_to_prediction_through_the_commands(bundle: Bundle, source: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ LARGEST_RSS = 512 * 1024 * 1024
 LONGEST_CPU_SECONDS = 1.0
 
 REFUSE = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from chest_xray.errors import ImageError
 from chest_xray.images.decode import decode_film
 from tests.hostile import BOMBS, ordinary_dicom
@@ -21,7 +22,6 @@ from tests.hostile import BOMBS, ordinary_dicom
 decode_film(ordinary_dicom())  # imports are not the bomb's
 for name in sys.argv[1:]:
     bomb = BOMBS[name]()
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
     try:
         decode_film(bomb)
@@ -29,8 +29,9 @@ for name in sys.argv[1:]:
     except ImageError as error:
         message = str(error)
     seconds = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"name": name, "message": message, "seconds": seconds, "before": own, "peak": peak}))
+    # Not ru_maxrss: that is inherited from the process that started this one.
+    peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+    print(json.dumps({"name": name, "message": message, "seconds": seconds, "peak_kb": peak}))
 """
 
 
@@ -49,7 +50,7 @@ def test_a_bomb_is_refused_in_one_line_in_bounded_memory_and_time(
     assert isinstance(refusal["message"], str), "it was decoded"
     assert "\n" not in refusal["message"]
     assert float(refusal["seconds"]) < LONGEST_CPU_SECONDS
-    assert float(refusal["peak"]) * 1024 < LARGEST_RSS
+    assert float(refusal["peak_kb"]) * 1024 < LARGEST_RSS
 
 
 def test_the_builder_of_bombs_can_also_build_a_film_that_is_read() -> None:

@@ -15,15 +15,49 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from chest_xray.errors import ChestXrayError, EndpointError, SettingsError
+from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.settings import ContainerSettings, load_container_settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from chest_xray.backends.base import Predictor
+    from chest_xray.inference.admission import Admission, AdmissionLimits
+    from chest_xray.inference.audit import Audit
 
 DEADLINE_SECONDS: Final = 55.0  # SageMaker waits for 60
 # An endpoint passes 6 MB on; Batch Transform takes 100 MB.
 MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024
 MAX_BATCH_ANSWER_BYTES: Final = 100 * 1024 * 1024
+
+
+def compose(
+    predictor: Predictor,
+    audit: Audit,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    admission: AdmissionLimits | None = None,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+) -> tuple[ASGIApp, Admission]:
+    """The contract's application over `predictor`, and the places whose `drain` is to be called before it ends."""
+    from chest_xray.inference.admission import Admission, AdmissionControl, AdmissionLimits
+    from chest_xray.inference.boundary import Boundary
+    from chest_xray.inference.invocations import CustomAttributes, create_container
+    from chest_xray.inference.service import PredictionService
+    from chest_xray.monitoring.metrics import Metrics
+
+    model = predictor.identity
+    metrics = Metrics(model=model.name, version=model.version, digest=model.digest)
+    service = PredictionService(
+        predictor, limits=limits, audit=audit, metrics=metrics, deadline_seconds=DEADLINE_SECONDS
+    )
+    places = Admission(admission or AdmissionLimits(), metrics)
+    app = create_container(service, ready=lambda: not places.draining, max_answer_bytes=max_answer_bytes)
+    guarded = AdmissionControl(app, places, limits.max_bytes)
+    return CustomAttributes(Boundary(guarded, None, metrics)), places
 
 
 def serve_container(model_dir: Path, settings: ContainerSettings) -> None:
@@ -33,38 +67,22 @@ def serve_container(model_dir: Path, settings: ContainerSettings) -> None:
         BundleError: `model_dir` holds no bundle that can be trusted.
         EndpointError: the port cannot be had.
     """
-    from chest_xray.images.limits import DEFAULT_LIMITS
-    from chest_xray.inference.admission import Admission, AdmissionControl, AdmissionLimits
     from chest_xray.inference.audit import StreamAudit
-    from chest_xray.inference.boundary import Boundary
     from chest_xray.inference.http_server import run_server
-    from chest_xray.inference.invocations import CustomAttributes, create_container
     from chest_xray.inference.predictor import OnnxPredictor
-    from chest_xray.inference.service import PredictionService
-    from chest_xray.monitoring.metrics import Metrics
 
     predictor = OnnxPredictor.load(model_dir)
-    model = predictor.identity
-    metrics = Metrics(model=model.name, version=model.version, digest=model.digest)
     audit = StreamAudit(sys.stdout.buffer)
-    service = PredictionService(
-        predictor, limits=DEFAULT_LIMITS, audit=audit, metrics=metrics, deadline_seconds=DEADLINE_SECONDS
-    )
-    admission = Admission(AdmissionLimits(), metrics)
-    app = create_container(
-        service,
-        ready=lambda: not admission.draining,
-        max_answer_bytes=MAX_BATCH_ANSWER_BYTES if settings.batch else MAX_ANSWER_BYTES,
-    )
-    guarded = AdmissionControl(app, admission, DEFAULT_LIMITS.max_bytes)
+    longest = MAX_BATCH_ANSWER_BYTES if settings.batch else MAX_ANSWER_BYTES
+    app, admission = compose(predictor, audit, max_answer_bytes=longest)
     with _listen(settings.bind_to_port) as listener:
         _log.info(
             "model %s answers on port %d; image key %s of the audit lines lives as long as this process",
-            model.digest[:12],
+            predictor.identity.digest[:12],
             listener.getsockname()[1],
             audit.key_id,
         )
-        run_server(CustomAttributes(Boundary(guarded, None, metrics)), listener, drain=admission.drain)
+        run_server(app, listener, drain=admission.drain)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
