@@ -7,6 +7,24 @@ import httpx
 from starlette.types import ASGIApp
 
 
+def post_scope(path: str, headers: dict[str, str], *, query: bytes = b"", method: str = "POST") -> dict[str, Any]:
+    """The ASGI scope of one request to localhost."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "headers": [(name.encode(), value.encode()) for name, value in ({"host": "localhost"} | headers).items()],
+        "server": ("localhost", 80),
+        "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }
+
+
 def open_client(app: ASGIApp) -> httpx.AsyncClient:
     """An asynchronous client that addresses the application as localhost."""
     transport = httpx.ASGITransport(app)

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 from PIL import Image
+from tests.asgi import post_scope
 from tests.bundles import write_bundle
 from tests.hostile import PNG_SIGNATURE, ordinary_dicom
 
@@ -181,20 +182,7 @@ async def _post_all(app: FastAPI, kind: str, count: int, seed: int, only: int | 
 
 
 async def _post(app: FastAPI, body: bytes, media_type: str) -> int:
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/v1/predictions",
-        "raw_path": b"/v1/predictions",
-        "query_string": b"explain=top",
-        "headers": [(b"host", b"localhost"), (b"content-type", media_type.encode())],
-        "server": ("localhost", 80),
-        "client": ("127.0.0.1", 1),
-        "root_path": "",
-    }
+    scope = post_scope("/v1/predictions", {"content-type": media_type}, query=b"explain=top")
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
     statuses: list[int] = []
 

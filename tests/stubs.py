@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.types import ASGIApp
+from tests.asgi import post_scope
 
 from chest_xray.backends.base import ModelIdentity, Prediction
 from chest_xray.bundle import Manifest
@@ -62,20 +63,7 @@ class RawRequest:
         self.sent: list[dict[str, Any]] = []
         self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._app = app
-        self._scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": [(k.encode(), v.encode()) for k, v in ({"host": "localhost"} | PNG | headers).items()],
-            "server": ("localhost", 80),
-            "client": ("127.0.0.1", 1),
-            "root_path": "",
-        }
+        self._scope = post_scope(path, PNG | headers, method=method)
 
     def give(self, body: bytes, *, more: bool = True) -> None:
         self._messages.put_nowait({"type": "http.request", "body": body, "more_body": more})
@@ -87,8 +75,10 @@ class RawRequest:
         async def send(message: Any) -> None:
             self.sent.append(message)
 
-        work: Awaitable[None] = self._app(self._scope, self._messages.get, send)  # type: ignore[arg-type]
-        return asyncio.ensure_future(work)  # type: ignore[return-value]
+        async def work() -> None:
+            await self._app(self._scope, self._messages.get, send)
+
+        return asyncio.create_task(work())
 
     @property
     def status(self) -> int:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from PIL import Image
-from tests.asgi import Client, open_client
+from tests.asgi import Client, open_client, post_scope
 from tests.bundles import SIZE, film, png
 from tests.dicom_files import PLANTED, dicom, ramp
 from tests.stubs import PNG, PREDICTIONS, StubPredictor
@@ -223,28 +223,17 @@ def test_a_content_type_may_have_parameters(client: Client) -> None:
 def call(app: FastAPI, headers: dict[str, str], chunks: Iterator[bytes]) -> tuple[int, dict[str, Any]]:
     """One raw ASGI request whose body is drawn from `chunks` as the application asks for it."""
     sent: list[dict[str, Any]] = []
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": PREDICTIONS,
-        "raw_path": PREDICTIONS.encode(),
-        "query_string": b"",
-        "headers": [(k.encode(), v.encode()) for k, v in ({"host": "localhost"} | PNG | headers).items()],
-        "server": ("localhost", 80),
-        "client": ("127.0.0.1", 1),
-        "root_path": "",
-    }
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": next(chunks), "more_body": True}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    async def work() -> None:
+        await app(post_scope(PREDICTIONS, PNG | headers), receive, send)
+
+    asyncio.run(work())
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 

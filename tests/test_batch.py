@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Collection, Iterable
 
 import pytest
 from tests.asgi import Client
 from tests.bundles import film, png
 from tests.stubs import PREDICTIONS, RawRequest, StubPredictor, multipart
 
+from chest_xray.backends.base import Prediction
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api import create_app
@@ -96,7 +98,7 @@ def test_the_byte_limit_is_that_of_the_parts_together(client: Client) -> None:
         assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
-async def _chunks(pieces):  # type: ignore[no-untyped-def]
+async def _chunks(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
 
@@ -128,7 +130,7 @@ def test_parts_are_the_same_however_the_body_is_cut(tiny_predictor: OnnxPredicto
     images: list[bytes] = []
 
     class Keeper(StubPredictor):
-        def predict(self, image, *, explain=()):  # type: ignore[no-untyped-def]
+        def predict(self, image: bytes, *, explain: Collection[str] = ()) -> Prediction:
             images.append(image)
             return super().predict(png(film()), explain=explain)
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from tests.nih_folders import write_nih_folder
 from tests.processes import ROOT, run_cxr
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from chest_xray.cli import app
 from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
 
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+GROUP = get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = GROUP.commands
 
 
 def refused(home: Path, *arguments: object) -> str:

@@ -61,7 +61,7 @@ class Container:
             admission=AdmissionLimits(requests=4),
             max_answer_bytes=max_answer_bytes,
         )
-        self.client = Client(self.app)  # type: ignore[arg-type]
+        self.client = Client(self.app)
 
     def post(self, content: bytes, headers: dict[str, str], attributes: str | None = None) -> httpx.Response:
         more = {} if attributes is None else {ATTRIBUTES: attributes}

@@ -12,6 +12,7 @@ import pytest
 from tests.bundles import write_bundle
 from tests.processes import run_python
 
+from chest_xray.backends.base import ApprovalStatus
 from chest_xray.backends.local.registry import Registry
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.errors import BundleError, NotApprovedError, RegistryError, SettingsError
@@ -117,14 +118,14 @@ def test_every_decision_is_kept_with_who_when_and_why(
     bundle = new_bundle()
     registered = registry.register(bundle.root, model_name="history", by="engineer")
     assert registry.decisions("history", 1) == []
-    steps = [
+    steps: list[tuple[ApprovalStatus, str, str | None]] = [
         ("Approved", "Dr. A", "mean AUROC 0.82"),
         ("Rejected", "Dr. B", 'worse in women; "see" ä'),
         ("PendingManualApproval", "Dr. B", None),
         ("Approved", "Dr. A", ""),
     ]
     for done, (status, by, reason) in enumerate(steps, start=1):
-        version = registry.set_approval("history", 1, status, by=by, reason=reason)  # type: ignore[arg-type]
+        version = registry.set_approval("history", 1, status, by=by, reason=reason)
         assert (version.status, version.decided_by, version.reason) == (status, by, reason or None)
         decisions = registry.decisions("history", 1)
         expected = [(status, by, reason or None) for status, by, reason in steps[:done]]

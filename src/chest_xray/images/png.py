@@ -87,7 +87,7 @@ def _decode_plain(data: bytes, width: int, height: int) -> Image.Image:
 
     try:
         grey = decode_image_png_u8(data, (height, width), "mono")
-    except Exception as error:
+    except Exception as error:  # kornia-rs raises nothing narrower
         raise ImageError(f"The PNG file is damaged: its pixels cannot be decoded ({len(data):,} bytes).") from error
     return Image.fromarray(grey[:, :, 0])
 
