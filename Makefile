@@ -7,6 +7,8 @@ TORCH_INDEX ?=
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 STAMP := $(VENV)/.installed
+# The page itself needs no Node; its checks do.
+NODE_STAMP := node_modules/.installed
 
 # The demo keeps all it makes in this folder; `rm -r .demo` starts anew.
 DEMO := .demo
@@ -33,29 +35,36 @@ $(STAMP): pyproject.toml locks/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
+$(NODE_STAMP): package.json package-lock.json
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
 demo: $(STAMP) ## From phantom radiographs to a served model, in ten minutes on two cores
 	@CXR="$(BIN)/cxr" DEMO="$(DEMO)" IMAGES="$(DEMO_IMAGES)" SERVE="$(DEMO_SERVE)" FLAGS="$(DEMO_FLAGS)" sh scripts/demo.sh
 
-test: $(STAMP) ## Run all tests
+test: $(STAMP) $(NODE_STAMP) ## Run all tests; those of the page need Chromium
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 
 fuzz: $(STAMP) ## Post 100,000 mutated files of each kind to the API
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --count 100000 --seed 1
 
-lint: $(STAMP) ## Check style, types and the direction of imports
+lint: $(STAMP) $(NODE_STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	npm run --silent lint
 
-format: $(STAMP) ## Format the code
+format: $(STAMP) $(NODE_STAMP) ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	npm run --silent format
 
 bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.page
 
 lock: $(STAMP) ## Resolve the dependencies anew into locks/
 	$(BIN)/uv lock --upgrade

@@ -1,0 +1,119 @@
+/** The server's routes, and what its refusals mean for the page. */
+
+/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./types.js").ModelCard} ModelCard */
+/** @typedef {import("./types.js").Problem} Problem */
+
+const KEY = "cxr-key";
+
+/** The server answered with a problem. */
+export class Refused extends Error {
+  /**
+   * @param {Problem} problem
+   * @param {number} retryAfter seconds, 0 where the server names none
+   */
+  constructor(problem, retryAfter) {
+    super(problem.detail);
+    this.problem = problem;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The server did not answer. */
+export class Unreachable extends Error {}
+
+/** The key lives as long as the tab; it is not written anywhere else. */
+export const key = {
+  get: () => sessionStorage.getItem(KEY),
+  /** @param {string} value */
+  set: (value) => sessionStorage.setItem(KEY, value),
+};
+
+/** @returns {Promise<ModelCard>} */
+export async function fetchModel() {
+  return (await ask("/v1/model")).json();
+}
+
+/**
+ * @param {File} file
+ * @param {AbortSignal} signal
+ * @returns {Promise<Answer>}
+ */
+export async function predict(file, signal) {
+  return (await ask("/v1/predictions?explain=all", { ...filmBody(file), signal })).json();
+}
+
+/**
+ * The pixels of a film.
+ * @param {File} file
+ * @returns {Promise<Response>}
+ */
+export function fetchFilm(file) {
+  return ask("/v1/films", filmBody(file));
+}
+
+/** @param {{event_id: string, model_digest: string, findings: Record<string, boolean>, note: string}} feedback */
+export async function sendFeedback(feedback) {
+  await ask("/v1/feedback", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(feedback),
+  });
+}
+
+/** Whether the server answers at all. */
+export async function isAlive() {
+  try {
+    return (await fetch("/healthz", { cache: "no-store" })).ok;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [request]
+ * @returns {Promise<Response>}
+ */
+async function ask(path, request = {}) {
+  const headers = new Headers(request.headers);
+  const held = key.get();
+  if (held !== null) headers.set("Authorization", `Bearer ${held}`);
+  const response = await reach(path, { ...request, headers, cache: "no-store" });
+  if (response.ok) return response;
+  throw new Refused(await problemOf(response), Number(response.headers.get("Retry-After") ?? 0));
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} request
+ */
+async function reach(path, request) {
+  try {
+    return await fetch(path, request);
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    throw new Unreachable("The server does not answer.", { cause: error });
+  }
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<Problem>}
+ */
+async function problemOf(response) {
+  if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) return response.json();
+  const { status, statusText } = response;
+  const detail = `The answer is ${status} ${statusText} and not the service's own: a proxy may have given it.`;
+  return { type: "about:blank", title: statusText, status, code: "foreign", detail, request_id: "" };
+}
+
+/**
+ * The server looks at the bytes, whatever type they come under; most DICOM files have no type that a browser knows.
+ * @param {File} file
+ * @returns {RequestInit}
+ */
+function filmBody(file) {
+  const known = file.type === "image/png" || file.type === "image/jpeg";
+  return { method: "POST", headers: { "Content-Type": known ? file.type : "application/dicom" }, body: file };
+}

@@ -1,0 +1,43 @@
+/** The overlay with all keys. */
+
+import { GROUPS, keyName } from "./actions.js";
+import { byId, h } from "./dom.js";
+import { letters } from "./keys.js";
+
+const MOUSE = [
+  ["Drag", "window and level: right is wider, up is brighter"],
+  ["Shift, middle or right drag", "pan"],
+  ["Wheel, pinch", "zoom to the pointer"],
+  ["Double click", "whole film"],
+];
+export function openHelp() {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
+  const list = byId("help-keys");
+  if (list.childElementCount === 0) {
+    list.append(
+      ...GROUPS.map(({ title, actions }) =>
+        section(
+          title,
+          actions.map(({ keys, label }) => [keys.map(keyName).join(" or "), label]),
+        ),
+      ),
+    );
+    list.append(section("Mouse and fingers", MOUSE));
+    const box = /** @type {HTMLInputElement} */ (byId("letters"));
+    box.checked = letters.areOn();
+    box.addEventListener("change", () => letters.set(box.checked));
+  }
+  if (!dialog.open) dialog.showModal();
+}
+
+/**
+ * @param {string} title
+ * @param {string[][]} rows
+ */
+function section(title, rows) {
+  const entries = rows.flatMap(([keys, meaning]) => [
+    h("dt", {}, h("kbd", {}, keys ?? "")),
+    h("dd", {}, meaning ?? ""),
+  ]);
+  return h("section", {}, h("h3", {}, title), h("dl", {}, ...entries));
+}

@@ -1,0 +1,135 @@
+/** Sends the worklist's files to the server, a few at a time, and waits where the server asks it to. */
+
+import { fetchModel, isAlive, predict, Refused, Unreachable } from "./api.js";
+
+/** @typedef {import("./types.js").Item} Item */
+/** @typedef {import("./types.js").Connection} Connection */
+/** @typedef {import("./store.js").Store} Store */
+
+const AT_ONCE = 2;
+const LOOK_AGAIN = 2000; // milliseconds
+
+export class Queue {
+  #running = 0;
+  #paused = true;
+  #timer = 0;
+  /** @type {Map<number, AbortController>} */
+  #sent = new Map();
+
+  /** @param {Store} store */
+  constructor(store) {
+    this.store = store;
+  }
+
+  /** Get to know the model, then send what waits. Called again when anything changed that stood in the way. */
+  async start() {
+    try {
+      const model = await fetchModel();
+      this.store.update((state) => {
+        if (state.model === null) state.opacity = model.opacity;
+        Object.assign(state, { model, connection: "ready", trouble: "" });
+      });
+      this.#paused = false;
+      this.#fill();
+    } catch (error) {
+      this.#halt(error);
+    }
+  }
+
+  /** Send what waits, if the server takes it. */
+  added() {
+    this.#fill();
+  }
+
+  /** Give up all that is under way or waits. */
+  cancel() {
+    for (const request of this.#sent.values()) request.abort();
+    this.store.update((state) => {
+      state.items = state.items.filter((item) => item.status === "scored" || item.status === "refused");
+    });
+  }
+
+  /** @param {unknown} error what a request outside of the queue met */
+  report(error) {
+    if (stands(error) !== null) this.#halt(error);
+  }
+
+  #fill() {
+    while (!this.#paused && this.#running < AT_ONCE) {
+      const next = this.store.state.items.find((item) => item.status === "waiting");
+      if (next === undefined) return;
+      void this.#send(next);
+    }
+  }
+
+  /** @param {Item} item */
+  async #send(item) {
+    const request = new AbortController();
+    this.#sent.set(item.id, request);
+    this.#running++;
+    this.store.update(() => {
+      item.status = "sending";
+    });
+    try {
+      const answer = await predict(item.file, request.signal);
+      this.store.update((state) => {
+        Object.assign(item, { answer, status: "scored" });
+        state.selected ??= item.id;
+      });
+    } catch (error) {
+      if (!request.signal.aborted) this.#failed(item, error);
+    }
+    this.#sent.delete(item.id);
+    this.#running--;
+    this.#fill();
+  }
+
+  /**
+   * @param {Item} item
+   * @param {unknown} error
+   */
+  #failed(item, error) {
+    const waits = stands(error) !== null;
+    this.store.update(() => {
+      item.status = waits ? "waiting" : "refused";
+      item.reason = error instanceof Error ? error.message : String(error);
+    });
+    if (waits) this.#halt(error);
+  }
+
+  /**
+   * Nothing can be sent now: say why, and try again when that may have passed.
+   * @param {unknown} error
+   */
+  #halt(error) {
+    const connection = stands(error) ?? "gone";
+    this.#paused = true;
+    this.store.update((state) => {
+      state.connection = connection;
+      state.trouble = error instanceof Error ? error.message : String(error);
+    });
+    if (connection === "key" || this.#timer !== 0) return;
+    const seconds = error instanceof Refused ? error.retryAfter : 0;
+    this.#timer = setTimeout(() => this.#lookAgain(), Math.max(seconds * 1000, LOOK_AGAIN));
+  }
+
+  async #lookAgain() {
+    this.#timer = 0;
+    if (await isAlive()) await this.start();
+    else this.#halt(new Unreachable("The server does not answer."));
+  }
+}
+
+/**
+ * What an error says of the server as a whole; null where it is about the one request.
+ * @param {unknown} error
+ * @returns {Connection | null}
+ */
+function stands(error) {
+  if (error instanceof Unreachable) return "gone";
+  if (!(error instanceof Refused)) return null;
+  const { status, code } = error.problem;
+  if (status === 401) return "key";
+  if (code === "no_model") return "no-model";
+  return status === 429 || status === 503 || status === 502 || status === 504 ? "busy" : null;
+}

@@ -1,0 +1,296 @@
+/** The viewer: one film on one canvas, its window over the full depth, a heat map over it. */
+
+import { CanvasRenderer } from "./canvas.js";
+import { acted, alike, initial, moved, resized, windowed, zoomed } from "./display.js";
+import { enlarge } from "./evidence.js";
+import { Film, loadFilm } from "./film.js";
+import { aligned, fitted, toFilm } from "./geometry.js";
+import { Pace } from "./pace.js";
+import { listen } from "./pointer.js";
+import { WebglRenderer } from "./webgl.js";
+
+export { colourScale, colourTable, drawLegend } from "./colours.js";
+export { link } from "./link.js";
+export { Film, loadFilm };
+
+/** @typedef {import("./geometry.js").Point} Point */
+/** @typedef {import("./geometry.js").Size} Size */
+/** @typedef {import("./display.js").Display} Display */
+/** @typedef {import("./display.js").ViewerAction} ViewerAction */
+/** @typedef {import("./scene.js").Renderer} Renderer */
+/** @typedef {import("./scene.js").Scene} Scene */
+/**
+ * @typedef {object} ViewState
+ * @property {number} zoom device pixels for a film pixel: 1 shows each as it is
+ * @property {import("./geometry.js").Rotation} rotation
+ * @property {{width: number, level: number}} window in the file's own values
+ * @property {boolean} inverted
+ * @property {{x: number, y: number, value: number} | null} pixel under the pointer, in the file's own values
+ * @property {"webgl2" | "canvas2d"} renderer
+ */
+/**
+ * @typedef {object} ViewerOptions
+ * @property {(state: ViewState) => void} [onChange] after each picture that shows something else
+ * @property {"webgl2" | "canvas2d"} [renderer] instead of the best that the browser has
+ */
+
+/** A film on a canvas that fills its host. */
+export class Viewer {
+  /** The viewer that is moved along with this one. @type {Viewer | null} */
+  follower = null;
+  /** @type {Film | null} */
+  #film = null;
+  /** @type {Display | null} */
+  #display = null;
+  /** @type {import("./evidence.js").Evidence | null} */
+  #map = null;
+  /** @type {Uint8Array | null} */
+  #table = null;
+  /** @type {Point | null} */
+  #pointer = null;
+  /** @type {Size} */
+  #screen = { width: 1, height: 1 };
+  #opacity = 0.5;
+  #frame = 0;
+  #pace = new Pace(() => this.#schedule());
+
+  /**
+   * @param {HTMLElement} host
+   * @param {ViewerOptions} [options]
+   */
+  constructor(host, { onChange = () => {}, renderer } = {}) {
+    this.host = host;
+    this.onChange = onChange;
+    this.#renderer = open(host, renderer);
+    this.#stop = listen(host, {
+      onWindow: (way) => this.#change((display, film) => windowed(display, film, way)),
+      onPan: (way) => this.#change((display, film) => moved(display, film, way)),
+      onZoom: (at, factor) => this.#change((display, film) => zoomed(display, film, this.#screen, at, factor)),
+      onFit: () => this.act("fit"),
+      onHover: (at) => this.#hover(at),
+      onEnd: () => this.#pace.settle(),
+    });
+    const { canvas } = this.#renderer;
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    canvas.addEventListener("webglcontextrestored", () => this.#restore());
+    this.#sizes = new ResizeObserver(() => this.#resize());
+    this.#sizes.observe(host);
+    this.#resize();
+  }
+
+  #renderer;
+  #stop;
+  #sizes;
+
+  /**
+   * Show a film as its file says, without a heat map; null shows none.
+   * @param {Film | null} film
+   */
+  show(film) {
+    this.#film = film;
+    this.#map = null;
+    this.#display = film === null ? null : initial(film, this.#screen);
+    this.#schedule();
+  }
+
+  /**
+   * Lay a heat map over the film; null takes it away.
+   * @param {{rows: number[][], scale: number} | null} map `scale` is the share of the logit in full colour
+   */
+  setMap(map) {
+    this.#map = map === null ? null : enlarge(map.rows, map.scale);
+    this.#schedule();
+  }
+
+  /** @param {Uint8Array} table 256 colours as RGBA, of `colourTable` */
+  setColours(table) {
+    this.#table = table;
+    this.#schedule();
+  }
+
+  /** @param {number} opacity of the map where it is full, 0..1 */
+  setOpacity(opacity) {
+    this.#opacity = opacity;
+    this.#schedule();
+  }
+
+  /** @param {ViewerAction} action */
+  act(action) {
+    this.#change((display, film) => acted(display, film, this.#screen, action));
+    this.#pace.settle();
+  }
+
+  /**
+   * Set the window, in the file's own values.
+   * @param {{width: number, level: number}} window
+   */
+  setWindow({ width, level }) {
+    this.#change((display, film) => {
+      const { low, slope } = film.facts;
+      const middle = (level - low) / slope;
+      const half = width / slope / 2;
+      return { ...display, window: { low: middle - half, high: middle + half } };
+    });
+    this.#pace.settle();
+  }
+
+  /** What is shown; null without a film. @returns {ViewState | null} */
+  get state() {
+    const [film, display] = [this.#film, this.#display];
+    if (film === null || display === null) return null;
+    const { low, high } = display.window;
+    const { slope } = film.facts;
+    return {
+      zoom: display.pose.zoom * devicePixelRatio,
+      rotation: display.pose.rotation,
+      window: { width: (high - low) * slope, level: film.facts.low + ((low + high) / 2) * slope },
+      inverted: display.inverted,
+      pixel: this.#pixel(film, display),
+      renderer: this.#renderer.name,
+    };
+  }
+
+  /**
+   * The whole film with its map, upright, in the window that is shown, as a PNG file.
+   * @param {number} width in pixels
+   * @returns {Promise<Blob>}
+   */
+  async snapshot(width) {
+    const [film, display] = [this.#film, this.#display];
+    if (film === null || display === null) throw new Error("There is no film to take a picture of.");
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = Math.round((width * film.height) / film.width);
+    const pose = fitted(film, canvas, 0);
+    new CanvasRenderer(canvas).draw(this.#scene(film, { ...display, pose }, 1));
+    return new Promise((resolve, reject) => {
+      canvas.toBlob((blob) => (blob === null ? reject(new Error("The picture cannot be made.")) : resolve(blob)));
+    });
+  }
+
+  /** Draw at once and wait until it is drawn. */
+  flush() {
+    cancelAnimationFrame(this.#frame);
+    this.#draw();
+    this.#renderer.finish();
+  }
+
+  destroy() {
+    cancelAnimationFrame(this.#frame);
+    this.#pace.stop();
+    this.#stop();
+    this.#sizes.disconnect();
+    this.#renderer.destroy();
+    this.#renderer.canvas.remove();
+  }
+
+  /** @param {(display: Display, film: Film) => Display} made */
+  #change(made) {
+    if (this.#film === null || this.#display === null) return;
+    this.#display = made(this.#display, this.#film);
+    this.#pace.move();
+    this.#schedule();
+    this.follower?.follow(this.#display, this.#film, this.#screen);
+  }
+
+  /**
+   * Show this viewer's film as another one is shown.
+   * @param {Display} display
+   * @param {Film} film
+   * @param {Size} screen
+   */
+  follow(display, film, screen) {
+    if (this.#film === null) return;
+    this.#display = alike(display, film, screen, this.#film, this.#screen);
+    this.#schedule();
+  }
+
+  /** @param {Point | null} at */
+  #hover(at) {
+    this.#pointer = at;
+    const state = this.state;
+    if (state !== null) this.onChange(state);
+  }
+
+  /**
+   * @param {Film} film
+   * @param {Display} display
+   */
+  #pixel(film, display) {
+    if (this.#pointer === null) return null;
+    const { x, y } = toFilm(display.pose, this.#screen, this.#pointer);
+    const value = film.valueAt(x, y);
+    return value === null ? null : { x: Math.floor(x), y: Math.floor(y), value };
+  }
+
+  #resize() {
+    const { clientWidth, clientHeight } = this.host;
+    this.#screen = { width: Math.max(clientWidth, 1), height: Math.max(clientHeight, 1) };
+    if (this.#film !== null && this.#display !== null) {
+      this.#display = resized(this.#display, this.#film, this.#screen);
+    }
+    this.#schedule();
+  }
+
+  #restore() {
+    this.#renderer.restore();
+    this.#schedule();
+  }
+
+  #schedule() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame((now) => {
+      this.#pace.frame(now);
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const ratio = devicePixelRatio * this.#pace.quality;
+    const { canvas } = this.#renderer;
+    sized(canvas, Math.round(this.#screen.width * ratio), Math.round(this.#screen.height * ratio));
+    if (this.#film === null || this.#display === null) {
+      canvas.hidden = true;
+      return;
+    }
+    canvas.hidden = false;
+    const pose = aligned(this.#display.pose, this.#screen, ratio);
+    this.#renderer.draw(this.#scene(this.#film, { ...this.#display, pose }, ratio));
+    const state = this.state;
+    if (state !== null) this.onChange(state);
+  }
+
+  /**
+   * @param {Film} film
+   * @param {Display} display
+   * @param {number} ratio
+   * @returns {Scene}
+   */
+  #scene(film, { pose, window, inverted }, ratio) {
+    return { film, pose, ratio, window, inverted, map: this.#map, table: this.#table, opacity: this.#opacity };
+  }
+}
+
+/**
+ * @param {HTMLElement} host
+ * @param {"webgl2" | "canvas2d" | undefined} wanted
+ * @returns {Renderer}
+ */
+function open(host, wanted) {
+  const canvas = document.createElement("canvas");
+  canvas.className = "film";
+  host.prepend(canvas);
+  const webgl = wanted === "canvas2d" ? null : WebglRenderer.of(canvas);
+  return webgl ?? new CanvasRenderer(canvas);
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} width
+ * @param {number} height
+ */
+function sized(canvas, width, height) {
+  // Setting a size clears the canvas and makes its memory anew, even when it is the same.
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+}
