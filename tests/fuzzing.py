@@ -1,6 +1,7 @@
 """Mutated image files against the API, in one process.
 
     python -m tests.fuzzing --count 100000
+    python -m tests.fuzzing --route /v1/films --count 10000
 
 Every answer must be 200, 413 or 422 within `LONGEST_SECONDS`, whatever was mutated. The mutations are drawn from a
 seed, so that a failure can be had again: `--seed S --only NUMBER`.
@@ -33,6 +34,7 @@ from chest_xray.inference.api import create_app
 from chest_xray.inference.predictor import OnnxPredictor
 
 KINDS = ("png", "jpeg", "dicom")
+ROUTES = ("/v1/predictions?explain=top", "/v1/films")
 EXPECTED = frozenset((200, 413, 422))
 LONGEST_SECONDS = 2.0
 MOST_FAILURES = 20
@@ -156,21 +158,21 @@ def _with_checksums(data: bytes) -> bytes:
     return b"".join(parts) + data[position:]
 
 
-def fuzz(kind: str, count: int, *, seed: int = 0, only: int | None = None) -> Report:
+def fuzz(kind: str, count: int, *, route: str = ROUTES[0], seed: int = 0, only: int | None = None) -> Report:
     """Post `count` mutants, or one of them, to the API over a tiny bundle."""
     with tempfile.TemporaryDirectory() as folder:
         predictor = OnnxPredictor.load(write_bundle(Path(folder) / "bundle").root, threads=1)
-        return asyncio.run(_post_all(create_app(predictor), kind, count, seed, only))
+        return asyncio.run(_post_all(create_app(predictor), route, kind, count, seed, only))
 
 
-async def _post_all(app: FastAPI, kind: str, count: int, seed: int, only: int | None) -> Report:
+async def _post_all(app: FastAPI, route: str, kind: str, count: int, seed: int, only: int | None) -> Report:
     report = Report()
     media_type = "application/dicom" if kind == "dicom" else f"image/{kind}"
     for number, data in enumerate(mutants(kind, count, seed)):
         if only is not None and number != only:
             continue
         started = time.perf_counter()
-        status = await _post(app, data, media_type)
+        status = await _post(app, route, data, media_type)
         seconds = time.perf_counter() - started
         report.statuses[status] += 1
         report.slowest_seconds = max(report.slowest_seconds, seconds)
@@ -181,8 +183,9 @@ async def _post_all(app: FastAPI, kind: str, count: int, seed: int, only: int | 
     return report
 
 
-async def _post(app: FastAPI, body: bytes, media_type: str) -> int:
-    scope = post_scope("/v1/predictions", {"content-type": media_type}, query=b"explain=top")
+async def _post(app: FastAPI, route: str, body: bytes, media_type: str) -> int:
+    path, _, query = route.partition("?")
+    scope = post_scope(path, {"content-type": media_type}, query=query.encode())
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
     statuses: list[int] = []
 
@@ -204,13 +207,14 @@ def main() -> None:
     """Fuzz from the command line; ends with 1 when something failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--route", choices=ROUTES, default=ROUTES[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int)
     options = parser.parse_args()
     failed = False
     for kind in options.kinds:
-        report = fuzz(kind, options.count, seed=options.seed, only=options.only)
+        report = fuzz(kind, options.count, route=options.route, seed=options.seed, only=options.only)
         failed = failed or bool(report.failures)
         slowest = round(report.slowest_seconds, 3)
         print(

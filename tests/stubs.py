@@ -7,15 +7,17 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Send
 from tests.asgi import post_scope
 
 from chest_xray.backends.base import ModelIdentity, Prediction
 from chest_xray.bundle import Manifest
-from chest_xray.inference.audit import AuditEntry
+from chest_xray.inference.audit import AuditEntry, Entry, FeedbackEntry
 from chest_xray.inference.predictor import OnnxPredictor
 
 PREDICTIONS = "/v1/predictions"
+FILMS = "/v1/films"
+FEEDBACK = "/v1/feedback"
 PNG = {"content-type": "image/png"}
 
 
@@ -45,15 +47,19 @@ class ListAudit:
     """Keeps its entries; raises `failure` instead, if there is one."""
 
     entries: list[AuditEntry] = field(default_factory=list)
+    feedback: list[FeedbackEntry] = field(default_factory=list)
     failure: Exception | None = None
 
     def fingerprint(self, image: bytes) -> str:
         return f"{len(image)} bytes"
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: Entry) -> None:
         if self.failure is not None:
             raise self.failure
-        self.entries.append(entry)
+        if isinstance(entry, AuditEntry):
+            self.entries.append(entry)
+        else:
+            self.feedback.append(entry)
 
 
 class RawRequest:
@@ -71,12 +77,14 @@ class RawRequest:
     def leave(self) -> None:
         self._messages.put_nowait({"type": "http.disconnect"})
 
-    def start(self) -> asyncio.Task[None]:
-        async def send(message: Any) -> None:
+    def start(self, send: Send | None = None) -> asyncio.Task[None]:
+        """Begin; `send` takes the answer's messages, by default into `sent`."""
+
+        async def keep(message: Any) -> None:
             self.sent.append(message)
 
         async def work() -> None:
-            await self._app(self._scope, self._messages.get, send)
+            await self._app(self._scope, self._messages.get, send or keep)
 
         return asyncio.create_task(work())
 

@@ -309,13 +309,17 @@ def test_the_caller_is_named_to_the_application(home: Installation) -> None:
     assert (caller, status) == ("key:ward-3", 200)
 
 
-@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_probes_need_no_key(home: Installation, path: str) -> None:
+@pytest.mark.parametrize("path", [*sorted(OPEN_PATHS), "/page/app.js", "/page/"])
+def test_probes_and_the_page_need_no_key(home: Installation, path: str) -> None:
     assert through(home.access, path, {})[:2] == (None, 200)
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1/predictions", "/v1/model", "/metrics", "/openapi.json", "/healthz/", "/healthz/../metrics"]
+    "path",
+    [
+        *("/v1/predictions", "/v1/model", "/v1/films", "/v1/feedback", "/metrics", "/openapi.json"),
+        *("/healthz/", "/healthz/../metrics", "/page", "/pages/app.js", "//page/app.js"),
+    ],
 )
 def test_everything_else_is_refused_before_the_body_is_read(home: Installation, path: str) -> None:
     caller, status, headers, problem = through(home.access, path, {})

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from PIL import Image
@@ -24,6 +25,7 @@ from tests.stubs import PNG, PREDICTIONS, StubPredictor
 
 from chest_xray.backends.base import FilmFacts, GuardVerdict
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.images import class_maps
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api import create_app
 from chest_xray.inference.heatmap import map_png
@@ -294,6 +296,14 @@ def test_the_model_card_is_the_manifest(client: Client, tiny_predictor: OnnxPred
     assert card["model"]["digest"] == tiny_predictor.identity.digest
     assert card["findings"]["Mass"]["operating_point"]["threshold"] == 0.1 + 0.05 * FINDINGS.index("Mass")
     assert card["notice"] == RESEARCH_USE_ONLY
+
+
+def test_the_model_card_says_what_a_page_needs_to_draw_and_send(tiny_predictor: OnnxPredictor) -> None:
+    card = Client(create_app(tiny_predictor, limits=SMALL)).get("/v1/model").json()
+    levels = np.linspace(0, 1, len(card["colours"]))
+    assert card["colours"] == class_maps.colours(levels).tolist()
+    assert (card["faint"], card["opacity"]) == (class_maps.FAINT, class_maps.OPACITY)
+    assert card["limits"] == {"max_bytes": 100_000, "max_pixels": SMALL.max_pixels}
 
 
 def test_health_and_readiness(client: Client, tiny_predictor: OnnxPredictor) -> None:

@@ -17,7 +17,7 @@ from tests.processes import run_python, start_python
 
 from chest_xray.backends.base import ModelIdentity
 from chest_xray.errors import AuditError
-from chest_xray.inference.audit import AuditEntry, FileAudit, StreamAudit
+from chest_xray.inference.audit import AuditEntry, FeedbackEntry, FileAudit, StreamAudit
 
 ENTRY = AuditEntry(
     time=datetime(2026, 11, 23, 23, 59, 59, 987654, tzinfo=UTC),
@@ -30,6 +30,8 @@ ENTRY = AuditEntry(
     model=ModelIdentity(name="chest-xray", version=3, digest="d" * 64),
     in_distribution=True,
     flagged=("Effusion", "Mass"),
+    no_operating_point=("Hernia",),
+    event_id="0b7e3f52-6c1d-4f8a-9a51-2f4f9d0c7a11",
 )
 
 APPEND = """
@@ -58,6 +60,7 @@ def test_a_line_says_who_asked_for_what_when_and_which_model_answered(tmp_path: 
         "event": "prediction",
         "time": "2026-11-23T23:59:59.987+00:00",
         "request_id": "8f7d1c9e-3a4b-4c5d-8e6f-0a1b2c3d4e5f",
+        "event_id": "0b7e3f52-6c1d-4f8a-9a51-2f4f9d0c7a11",
         "caller": "key:ward-3",
         "image": "0" * 64,
         "image_key": audit.key_id,
@@ -67,6 +70,7 @@ def test_a_line_says_who_asked_for_what_when_and_which_model_answered(tmp_path: 
         "model": {"name": "chest-xray", "version": 3, "digest": "d" * 64},
         "in_distribution": True,
         "flagged": ["Effusion", "Mass"],
+        "no_operating_point": ["Hernia"],
     }
     assert json.loads(refused)["code"] == "image_unreadable"
 
@@ -126,20 +130,41 @@ def test_a_log_that_was_rotated_away_is_begun_anew(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == len((tmp_path / "rotated").read_text().splitlines()) == 1
 
 
-def test_a_full_disk_is_an_error_and_the_next_line_begins_on_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_an_error_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     audit = FileAudit.open(tmp_path)
     path = tmp_path / "audit" / "audit-2026-11-23.jsonl"
     write = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:40]))
-        with pytest.raises(AuditError, match=r"took 40 of \d+ bytes. Free some space"):
+        with pytest.raises(AuditError, match=r"cannot be written \(No space left on device\)\. Free some space"):
             audit.record(ENTRY)
+    assert path.read_bytes() == b""
+    audit.record(ENTRY)
+    (whole,) = path.read_text().splitlines()
+    assert json.loads(whole)["caller"] == "key:ward-3"
+
+
+def test_what_a_power_cut_left_of_a_line_does_not_spoil_the_next_one(tmp_path: Path) -> None:
+    audit = FileAudit.open(tmp_path)
+    path = tmp_path / "audit" / "audit-2026-11-23.jsonl"
+    path.write_text('{"event":"predic')
     audit.record(ENTRY)
     torn, whole = path.read_text().splitlines()
-    assert len(torn) == 40
+    assert torn == '{"event":"predic'
     assert json.loads(whole)["caller"] == "key:ward-3"
+
+
+def test_a_judgement_has_a_line_that_does_not_say_what_it_was(tmp_path: Path) -> None:
+    audit = FileAudit.open(tmp_path)
+    audit.record(FeedbackEntry(ENTRY.time, "a request", "user:jane", "an event", ENTRY.model))
+    assert json.loads((tmp_path / "audit" / "audit-2026-11-23.jsonl").read_text()) == {
+        "event": "feedback",
+        "time": "2026-11-23T23:59:59.987+00:00",
+        "request_id": "a request",
+        "event_id": "an event",
+        "caller": "user:jane",
+        "model": {"name": "chest-xray", "version": 3, "digest": "d" * 64},
+    }
 
 
 FULL = """
@@ -167,8 +192,8 @@ def test_a_limit_on_the_files_size_refuses_every_line_that_does_not_fit(tmp_path
     done = run_python(FULL, tmp_path)
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stderr
-    assert "took" in lines[0]
-    assert all("cannot be written (File too large)" in line for line in lines[1:])
+    assert "cannot be written (No space left on device)" in lines[0]
+    assert all("cannot be written (" in line for line in lines)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

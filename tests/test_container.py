@@ -117,8 +117,10 @@ def test_the_answer_is_that_of_the_api(container: Container, tiny_predictor: Onn
         "/v1/predictions?explain=top", content=image, headers=PNG | {"X-Request-ID": request_id}
     )
     here = container.post(image, PNG, f"request_id={request_id};explain=top")
-    without_timings = [{k: v for k, v in r.json().items() if k != "timings_ms"} for r in (api, here)]
-    assert without_timings[0] == without_timings[1]
+    own = {"timings_ms", "event_id"}
+    shared = [{k: v for k, v in r.json().items() if k not in own} for r in (api, here)]
+    assert shared[0] == shared[1]
+    assert uuid.UUID(here.json()["event_id"]) != uuid.UUID(api.json()["event_id"])
 
 
 def test_json_gives_one_answer_for_one_image(container: Container, tiny_predictor: OnnxPredictor) -> None:

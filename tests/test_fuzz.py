@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.fuzzing import EXPECTED, KINDS, films, fuzz, mutant
+from tests.fuzzing import EXPECTED, KINDS, ROUTES, films, fuzz, mutant
 
 from chest_xray.images.decode import decode_film
 
@@ -11,13 +11,14 @@ COUNT = 20_000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mutated_file_is_scored_or_refused(kind: str) -> None:
-    report = fuzz(kind, COUNT)
+@pytest.mark.parametrize(("route", "count"), zip(ROUTES, (COUNT, COUNT // 10), strict=True))
+def test_a_mutated_file_is_scored_or_refused(kind: str, route: str, count: int) -> None:
+    report = fuzz(kind, count, route=route)
     assert report.failures == []
-    assert report.statuses.total() == COUNT
+    assert report.statuses.total() == count
     assert set(report.statuses) <= EXPECTED
     # Mutants that are all refused at the door, or all read, would show nothing.
-    assert COUNT // 50 < report.statuses[200] < COUNT
+    assert count // 50 < report.statuses[200] < count
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,15 +19,18 @@ ANSWER = b"x" * 10_000_000
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """GET /large answers 10 MB, POST /read reads the body first, everything else answers at once."""
+    """GET /large answers 10 MB, GET /pieces too in pieces, POST /read reads the body first; others answer at once."""
     if scope["type"] != "http":
         return
     if scope["path"] == "/read":
         while (await receive()).get("more_body"):
             pass
-    body = ANSWER if scope["path"] == "/large" else b"ok"
+    body = ANSWER if scope["path"] in ("/large", "/pieces") else b"ok"
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
+    piece = 1_000_000 if scope["path"] == "/pieces" else len(body)
+    for start in range(0, len(body), piece):
+        more = start + piece < len(body)
+        await send({"type": "http.response.body", "body": body[start : start + piece], "more_body": more})
 
 
 @contextmanager
@@ -164,8 +167,11 @@ def test_the_body_of_a_request_that_was_answered_is_not_read_for_ever(port: int)
         assert drip(connection, b"x" * 1000, 5) < 3
 
 
-def test_a_client_that_reads_slowly_gets_its_answer_and_one_that_does_not_read_is_let_go(port: int) -> None:
-    request = b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n"
+@pytest.mark.parametrize("path", [b"/large", b"/pieces"])
+def test_a_client_that_reads_slowly_gets_its_answer_and_one_that_does_not_read_is_let_go(
+    port: int, path: bytes
+) -> None:
+    request = b"GET " + path + b" HTTP/1.1\r\nConnection: close\r\n\r\n"
     with connect(port, 65536) as slow:
         slow.sendall(request)
         received = 0

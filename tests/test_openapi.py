@@ -6,6 +6,7 @@ import io
 import json
 import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from starlette.datastructures import Headers
 from tests.asgi import Client
 from tests.bundles import film, png
-from tests.stubs import PREDICTIONS, multipart
+from tests.stubs import FEEDBACK, FILMS, PREDICTIONS, multipart
 
+from chest_xray.findings import FINDINGS
 from chest_xray.inference.api import create_app
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.inference.problems import ApiError
 from chest_xray.inference.uploads import IMAGE_TYPES, MULTIPART
+from chest_xray.monitoring.ground_truth import GroundTruthLog
 
 KEY = {"Authorization": "Bearer good"}
 
@@ -33,8 +36,8 @@ def jpeg() -> bytes:
     return stream.getvalue()
 
 
-FILMS = st.sampled_from([png(film()), png(film(3)), jpeg()])
-schemathesis.openapi.media_type(IMAGE_TYPES[0], FILMS, aliases=IMAGE_TYPES[1:])
+IMAGES = st.sampled_from([png(film()), png(film(3)), jpeg()])
+schemathesis.openapi.media_type(IMAGE_TYPES[0], IMAGES, aliases=IMAGE_TYPES[1:])
 
 
 class OneKey:
@@ -53,8 +56,9 @@ def document(tiny_predictor: OnnxPredictor) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_api_does_what_its_document_says(tiny_predictor: OnnxPredictor) -> None:
-    app = create_app(tiny_predictor, hosts=None, access=OneKey())
+def test_the_api_does_what_its_document_says(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:
+    log = GroundTruthLog(tmp_path, "tiny")
+    app = create_app(tiny_predictor, hosts=None, access=OneKey(), ground_truth=log)
     config = schemathesis.Config.from_dict(
         {
             "seed": 3,
@@ -69,21 +73,36 @@ def test_the_api_does_what_its_document_says(tiny_predictor: OnnxPredictor) -> N
     checks = [check for event in finished for found in event.recorder.checks.values() for check in found]
     failures = [check.failure_info.failure for check in checks if check.failure_info is not None]
     assert (errors, failures) == ([], [])
-    assert sum(event.label == f"POST {PREDICTIONS}" and len(event.recorder.cases) >= 50 for event in finished) == 2
+    # Of /v1/films there are no more than twelve: three images under four types.
+    for path, least in ((PREDICTIONS, 50), (FILMS, 12), (FEEDBACK, 50)):
+        assert sum(event.label == f"POST {path}" and len(event.recorder.cases) >= least for event in finished) == 2
     assert {check.name for check in checks} >= {"not_a_server_error", "response_schema_conformance", "ignored_auth"}
 
 
 def test_the_document_has_every_route_body_and_status(document: dict[str, Any]) -> None:
-    assert document["paths"].keys() == {PREDICTIONS, "/v1/model", "/healthz", "/readyz", "/metrics"}
+    posts, gets = {PREDICTIONS, FILMS, FEEDBACK}, {"/v1/model", "/healthz", "/readyz", "/metrics"}
+    assert document["paths"].keys() == posts | gets
     post = document["paths"][PREDICTIONS]["post"]
     assert post["requestBody"]["content"].keys() == {*IMAGE_TYPES, MULTIPART}
-    statuses = {"200", "400", "401", "408", "413", "415", "421", "422", "429", "500", "503"}
+    statuses = {"200", "400", "401", "403", "408", "413", "415", "421", "422", "429", "500", "503"}
     assert post["responses"].keys() == statuses
     for status in statuses - {"200"}:
         assert post["responses"][status]["content"].keys() == {"application/problem+json"}
     assert [parameter["name"] for parameter in post["parameters"]] == ["explain", "heat_maps", "strict"]
     answer = post["responses"]["200"]["content"]["application/json"]["schema"]
     assert [option["$ref"].rpartition("/")[2] for option in answer["anyOf"]] == ["PredictionAnswer", "BatchAnswer"]
+
+
+def test_the_document_has_the_routes_of_the_page(document: dict[str, Any]) -> None:
+    view, feedback = (document["paths"][path]["post"] for path in (FILMS, FEEDBACK))
+    assert view["requestBody"]["content"].keys() == set(IMAGE_TYPES)
+    assert view["responses"]["200"]["content"].keys() == {"application/octet-stream"}
+    body = feedback["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"].keys() == {"event_id", "model_digest", "findings", "note"}
+    assert body["properties"]["findings"]["propertyNames"]["enum"] == list(FINDINGS)
+    assert body["additionalProperties"] is False
+    assert feedback["responses"].keys() >= {"201", "409", "413", "415", "422", "503"}
+    assert "200" not in feedback["responses"]
 
 
 def test_every_reference_of_the_document_is_there(document: dict[str, Any]) -> None:
@@ -93,12 +112,13 @@ def test_every_reference_of_the_document_is_there(document: dict[str, Any]) -> N
 
 
 def test_the_document_names_the_headers_of_answers(document: dict[str, Any]) -> None:
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for operation in operations.values():
             for status, response in operation["responses"].items():
                 expected = {"X-Request-ID"}
                 expected |= {"Retry-After"} if status in ("429", "503") else set()
                 expected |= {"WWW-Authenticate"} if status == "401" else set()
+                expected |= {"X-Film"} if (path, status) == (FILMS, "200") else set()
                 assert response["headers"].keys() == expected
 
 
@@ -110,7 +130,7 @@ def test_a_key_is_asked_for_where_there_is_access_control_and_only_there(
     client = Client(create_app(tiny_predictor, access=OneKey()))
     paths = client.get("/openapi.json", headers=KEY).json()["paths"]
     asked = {path for path, route in paths.items() for operation in route.values() if operation["security"]}
-    assert asked == {PREDICTIONS, "/v1/model", "/metrics"}
+    assert asked == {PREDICTIONS, FILMS, FEEDBACK, "/v1/model", "/metrics"}
     for path in ("/v1/model", "/metrics", "/openapi.json", "/nothing"):
         assert client.get(path).status_code == 401
     assert client.get("/healthz").status_code == 200

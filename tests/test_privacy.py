@@ -53,12 +53,14 @@ def test_nothing_planted_comes_out_of_the_api(
         one = client.post("/v1/predictions?explain=all", content=data, headers=DICOM)
         parts = {"PLANTED": ("PLANTED^JANE.dcm", data, "application/dicom")}
         several = client.post("/v1/predictions?strict=true", files=parts)
-        statuses |= {one.status_code, several.json()["results"][0]["status"]}
+        viewed = client.post("/v1/films", content=data, headers=DICOM)
+        statuses |= {one.status_code, several.json()["results"][0]["status"], viewed.status_code}
         said += one.text + str(one.headers) + several.text + str(several.headers)
+        said += viewed.content.decode("latin-1") + str(viewed.headers)
     lines = "".join(path.read_text() for path in (tmp_path / "audit").iterdir())
     said += client.get("/metrics").text + log.text + lines + "".join(capfd.readouterr())
     assert statuses == {200, 422}
-    assert lines.count("\n") == 2 * len(files())
+    assert lines.count("\n") == 3 * len(files())
     assert planted_in(said) == []
 
 

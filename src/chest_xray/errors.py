@@ -11,10 +11,13 @@ ChestXrayError                 ends `cxr` with one line and exit code 2
 ├── TrainingError              a run that cannot start, or cannot go on from its checkpoint
 ├── BundleError                a bundle that is incomplete, altered or does not agree with its network
 ├── RegistryError              a model or a version that the registry does not hold
-│   └── NotApprovedError       a version that may not be deployed
+│   ├── NotApprovedError       a version that may not be deployed
+│   └── GateError              a bundle that the promotion gate does not let into the registry
 ├── EndpointError              an endpoint that does not exist or does not answer
+│   └── NotDeployedError       an endpoint to which nothing was deployed yet
 ├── AccessError                a key file that cannot be read, or a key that it does not hold
-└── AuditError                 an audit entry that could not be written
+├── AuditError                 an audit entry that could not be written
+└── GroundTruthError           a reader's judgement that could not be written, or a folder of them that is not there
 """
 
 
@@ -73,8 +76,16 @@ class NotApprovedError(RegistryError):
     """A version that may not be deployed because nobody approved it."""
 
 
+class GateError(RegistryError):
+    """A bundle that the promotion gate does not let into the registry."""
+
+
 class EndpointError(ChestXrayError):
     """An endpoint that does not exist or does not answer."""
+
+
+class NotDeployedError(EndpointError):
+    """An endpoint to which nothing was deployed yet."""
 
 
 class AccessError(ChestXrayError):
@@ -83,3 +94,7 @@ class AccessError(ChestXrayError):
 
 class AuditError(ChestXrayError):
     """An audit entry that could not be written."""
+
+
+class GroundTruthError(ChestXrayError):
+    """A reader's judgement that could not be written, or a folder of them that is not there."""

@@ -29,6 +29,50 @@ def write_atomically(path: Path, content: bytes | memoryview, *, mode: int = 0o6
         raise
 
 
+def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
+    """Append a line, which ends in a newline, to a file of mode 0600 that several processes may append to.
+
+    The line is there whole or not at all; with `sync` it is on the disk once this returns. What a power cut left of an
+    earlier line is ended first, so that this one stands on its own.
+
+    Raises:
+        OSError: the file cannot be opened or written; ENOSPC where only a part of the line went in.
+    """
+    import fcntl  # POSIX only, and only a server appends
+
+    # Opened for each line, so that a file that was rotated away is not written into.
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        # Another process's line grows page by page; unlocked, its middle would look like a torn line.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        try:
+            _write_whole(descriptor, b"\n" + line if torn else line)
+            if sync:
+                _sync(descriptor, path.parent)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    if os.write(descriptor, content) != len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _sync(descriptor: int, folder: Path) -> None:
+    """Bring a file to the disk, and its name, which may be new."""
+    os.fsync(descriptor)
+    names = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(names)
+    finally:
+        os.close(names)
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

@@ -5,11 +5,12 @@ Names are SageMaker's: ModelPackageGroup, ModelPackage, Endpoint, and the approv
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from chest_xray.training.config import TrainConfig
 
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
+GateOutcome = Literal["passed", "failed", "not_run"]
 QualityCheck = Literal["blank", "inverted", "rotated", "cropped", "too_small"]
 APPROVAL_STATUSES: tuple[ApprovalStatus, ...] = get_args(ApprovalStatus)
 
@@ -93,7 +95,8 @@ class Prediction:
 
     `findings` are in the order of `FINDINGS`. `heat_maps` has the class activation map of each finding asked for:
     float32 (h, w), the logit's share of each cell, so that a map's mean plus the classifier's bias is the logit.
-    `timings_ms` are milliseconds by stage.
+    `timings_ms` are milliseconds by stage. `event_id` is a UUID made with the prediction; what a reader says of it
+    later is joined to it by that.
     """
 
     model: ModelIdentity
@@ -103,6 +106,7 @@ class Prediction:
     quality: tuple[QualityWarning, ...] = ()
     heat_maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    event_id: str = field(default_factory=lambda: str(uuid4()), compare=False)
 
 
 class Predictor(Protocol):
@@ -131,8 +135,27 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class GateRecord:
+    """What the promotion gate found when a version was registered.
+
+    `champion` is the Approved version that it was compared with, None for the first version of a model. `summary` and
+    `forced` have at most 256 characters; `forced` is the reason of the person who registered it although it had not
+    passed. `reasons` say why it had not.
+    """
+
+    outcome: GateOutcome
+    champion: int | None
+    summary: str
+    forced: str | None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A bundle in the registry, with who registered it and who decided on it. Times are UTC."""
+    """A bundle in the registry, with who registered it and who decided on it. Times are UTC.
+
+    `gate` is None for a version that was registered before there was a gate.
+    """
 
     model_name: str
     version: int
@@ -145,6 +168,7 @@ class ModelVersion:
     decided_by: str | None
     decided_at: datetime | None
     reason: str | None
+    gate: GateRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +192,25 @@ class Backend(Protocol):
         """Train on a shard folder, or go on from the run's checkpoint; returns the run folder."""
         ...
 
-    def register(self, bundle: Path, *, model_name: str, by: str) -> ModelVersion:
-        """Add a bundle as the next version of `model_name`, PendingManualApproval."""
+    def register(
+        self, bundle: Path, *, model_name: str, by: str, data: Sequence[Path] = (), force: str | None = None
+    ) -> ModelVersion:
+        """Add a bundle as the next version of `model_name`, PendingManualApproval, if the promotion gate lets it in.
+
+        Args:
+            bundle: its folder.
+            model_name: the model that it becomes a version of.
+            by: who registers it.
+            data: shards on whose test images it is compared with the champion, the newest Approved version.
+            force: why it is registered even if the gate does not let it in, in at most 256 characters.
+
+        Raises:
+            GateError: it does not pass, or there is a champion and no data; nothing was registered.
+        """
+        ...
+
+    def fetch(self, model_name: str, version: int, into: Path) -> Path:
+        """Copy a version's bundle below the folder `into`; returns where."""
         ...
 
     def models(self, model_name: str | None = None) -> list[ModelVersion]:
@@ -179,7 +220,12 @@ class Backend(Protocol):
     def set_approval(
         self, model_name: str, version: int, status: ApprovalStatus, *, by: str, reason: str | None
     ) -> ModelVersion:
-        """Decide on a version."""
+        """Decide on a version.
+
+        Raises:
+            GateError: it is to be approved without a reason, and was not compared with today's champion or did not
+                pass the gate.
+        """
         ...
 
     def deploy(self, model_name: str, *, version: int | None, endpoint: str) -> Endpoint:

@@ -9,7 +9,7 @@ calls, so any number of threads may decode.
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,13 @@ from PIL import Image
 
 from chest_xray.errors import ImageError
 from chest_xray.images import jpeg, png
-from chest_xray.images.film import Film, GreyImage, MediaType
+from chest_xray.images.film import Film, FullFilm, GreyImage, MediaType
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.images.orientation import UPRIGHT, apply_orientation
+from chest_xray.images.preprocess import full_level
 
+_Film = TypeVar("_Film", Film, FullFilm)
+_Openers = dict[MediaType, Callable[[bytes, Limits], _Film]]
 _BAND: Final = 256
 _SIGNATURES: Final[dict[bytes, MediaType]] = {png.SIGNATURE: "image/png", jpeg.SIGNATURE: "image/jpeg"}
 # What people send by mistake. Of any other file nothing is said: its first bytes may be a name.
@@ -48,18 +51,34 @@ def decode_film(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Film:
         ImageTooLargeError: more bytes or pixels than `limits` allow; nothing was decoded.
         ImageUnsuitableError: a DICOM file that by its own tags is no frontal radiograph of the chest.
     """
-    limits.check_bytes(len(data))
-    media_type = _media_type(data)
-    try:
-        return _OPENERS[media_type](data, limits)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-        name = media_type.rpartition("/")[2].upper()
-        raise ImageError(f"The {name} file is damaged: {_one_line(error)}.") from error
+    return _open(data, limits, _OPENERS)
+
+
+def decode_full(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FullFilm:
+    """Decode a PNG, JPEG or DICOM file for a viewer, upright and at the depth of the file.
+
+    Pixels of PNG and JPEG are those of `decode_film`; those of DICOM are values after the modality LUT. 16-bit PNG are
+    shown over the bits in use, as the network gets them.
+
+    Raises:
+        ImageError: as `decode_film`.
+    """
+    return _open(data, limits, _FULL_OPENERS)
 
 
 def decode_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
     """The grey values (H, W) of `decode_film`."""
     return decode_film(data, limits).grey
+
+
+def _open(data: bytes, limits: Limits, openers: _Openers[_Film]) -> _Film:
+    limits.check_bytes(len(data))
+    media_type = _media_type(data)
+    try:
+        return openers[media_type](data, limits)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        name = media_type.rpartition("/")[2].upper()
+        raise ImageError(f"The {name} file is damaged: {_one_line(error)}.") from error
 
 
 def _media_type(data: bytes) -> MediaType:
@@ -92,10 +111,26 @@ def _picture(image: Image.Image, orientation: int, media_type: MediaType) -> Fil
     return Film(grey if orientation == UPRIGHT else apply_orientation(grey, orientation), media_type)
 
 
-_OPENERS: Final[dict[MediaType, Callable[[bytes, Limits], Film]]] = {
+def _open_full_dicom(data: bytes, limits: Limits) -> FullFilm:
+    from chest_xray.images.dicom import open_full_dicom
+
+    return open_full_dicom(data, limits)
+
+
+def _full_picture(film: Film) -> FullFilm:
+    white = 255 if film.grey.dtype == np.uint8 else full_level(film.grey.astype(np.uint16, copy=False))
+    return FullFilm(film, low=0.0, slope=1.0, window=(0.0, float(white)))
+
+
+_OPENERS: Final[_Openers[Film]] = {
     "image/png": _open_png,
     "image/jpeg": _open_jpeg,
     "application/dicom": _open_dicom,
+}
+_FULL_OPENERS: Final[_Openers[FullFilm]] = {
+    "image/png": lambda data, limits: _full_picture(_open_png(data, limits)),
+    "image/jpeg": lambda data, limits: _full_picture(_open_jpeg(data, limits)),
+    "application/dicom": _open_full_dicom,
 }
 
 

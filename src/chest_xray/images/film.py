@@ -25,3 +25,21 @@ class Film:
     view: View | None = None
     age: int | None = None
     sex: Sex | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FullFilm:
+    """One image file at the depth that it has, for a viewer that lets its user choose the window.
+
+    `film.grey` (H, W) is upright, uint8 or uint16. A pixel p stands for `low + slope * p`. It is shown, 0 black to 1
+    white, as (p - window[0]) / (window[1] - window[0]), clipped, or as 1 less that if `inverted`: that is `decode_film`
+    of the same file, to one grey level of 256. `baked` says that a VOI LUT or a sigmoid, which no window can undo, is
+    in the pixels already. Padding is black under this window.
+    """
+
+    film: Film
+    low: float
+    slope: float
+    window: tuple[float, float]
+    inverted: bool = False
+    baked: bool = False

@@ -30,9 +30,13 @@ def preprocess(grey: NDArray[Any], size: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(grey).resize((size, size), Image.Resampling.BILINEAR))
 
 
+def full_level(grey: NDArray[np.uint16]) -> int:
+    """The white of the bit depth in use: the largest value of the fewest bits, 8 or more, that hold every pixel."""
+    return int(2 ** max(8, int(grey.max()).bit_length()) - 1)
+
+
 def _to_8_bits(grey: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    bits = max(8, int(grey.max()).bit_length())
-    full = 2**bits - 1
+    full = full_level(grey)
     table = (np.arange(full + 1, dtype=np.uint32) * 255 + full // 2) // full
     scaled: NDArray[np.uint8] = table.astype(np.uint8)[grey]
     return scaled

@@ -9,7 +9,7 @@ largest that occurs. Padding is black and does not count for that.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,36 @@ from chest_xray.images.dicom_values import Values, decimal, descriptor, term, wh
 from chest_xray.images.dicom_walk import Elements
 
 _Floats = NDArray[np.float64]
+_Level = TypeVar("_Level", np.uint8, np.uint16)
 # Rows looked up at a time: the words of a block become indices of 8 bytes each, which would be most of a large image.
 _BLOCK: Final = 64
 _LINEAR, _EXACT, _SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What a viewer shows of stored words, by word: a table has an entry for every word that their type holds.
+
+    `values` are shown over `low`..`high` from black to white, or from white to black if `inverted`; `padding` is black.
+    They are what the words stand for, `step` apart, or if `baked` what a VOI that is not linear makes of that.
+    Inversion is exact: the same ties round the same way.
+    """
+
+    values: _Floats
+    padding: NDArray[np.bool_]
+    low: float
+    high: float
+    inverted: bool
+    step: float
+    baked: bool
+
+    def shades(self) -> NDArray[np.uint8]:
+        """What is shown for every word, 0..255, bright bone."""
+        inside = np.clip(self.values, self.low, self.high)
+        above = self.high - inside if self.inverted else inside - self.low
+        shown = np.rint(above * 255 / ((self.high - self.low) or 1))
+        shown[self.padding] = 0
+        return np.clip(shown, 0, 255).astype(np.uint8)
 
 
 def present(words: Words, elements: Elements, frame: Frame) -> NDArray[np.uint8]:
@@ -34,41 +61,45 @@ def present(words: Words, elements: Elements, frame: Frame) -> NDArray[np.uint8]
     Raises:
         ImageError: a lookup table, a window or a rescale that the standard does not allow.
     """
-    table = presentation_table(words, elements, frame)
-    shown = np.empty(words.shape, np.uint8)
+    return look_up(presentation(words, elements, frame).shades(), words)
+
+
+def look_up(table: NDArray[_Level], words: Words) -> NDArray[_Level]:
+    """The entries of a table for an image's words (H, W)."""
+    shown = np.empty(words.shape, table.dtype)
     for row in range(0, len(words), _BLOCK):
         np.take(table, words[row : row + _BLOCK], out=shown[row : row + _BLOCK], mode="clip")
     return shown
 
 
-def presentation_table(words: Words, elements: Elements, frame: Frame) -> NDArray[np.uint8]:
-    """What is shown for every word of the type of `words`, which are looked at only where the file has no VOI."""
+def presentation(words: Words, elements: Elements, frame: Frame) -> Presentation:
+    """How the type of `words` is shown; they themselves are looked at only where the file has no VOI."""
     values = elements.values
     stored = _stored_values(words, frame)
     padding = _padding(stored, values, frame)
-    modality = _modality(stored, elements, frame)
-    inverted = frame.photometric == "MONOCHROME1" or term(values, tags.LUT_SHAPE) == "INVERSE"
-    voi = _voi(modality, elements)
-    if voi is None:
-        voi = _spread(modality, _occurring(words, modality, padding, frame))
-    shown = np.rint(voi.mirrored() if inverted else voi.scaled())
-    shown[padding] = 0
-    return np.clip(shown, 0, 255).astype(np.uint8)
+    modality, step = _modality(stored, elements, frame)
+    shades = _voi(modality, elements)
+    if shades is None:
+        shades = _spread(modality, _occurring(words, modality, padding, frame))
+    return Presentation(
+        values=shades.values,
+        padding=padding,
+        low=shades.low,
+        high=shades.high,
+        inverted=frame.photometric == "MONOCHROME1" or term(values, tags.LUT_SHAPE) == "INVERSE",
+        step=1.0 if shades.baked else step,
+        baked=shades.baked,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Shades:
-    """Values and the range that they are shown over. Inversion is exact: the same ties round the same way."""
+    """Values and the range that they are shown over; `baked` if a VOI made them that is not linear."""
 
     values: _Floats
     low: float
     high: float
-
-    def scaled(self) -> _Floats:
-        return (np.clip(self.values, self.low, self.high) - self.low) * 255 / ((self.high - self.low) or 1)
-
-    def mirrored(self) -> _Floats:
-        return (self.high - np.clip(self.values, self.low, self.high)) * 255 / ((self.high - self.low) or 1)
+    baked: bool = False
 
 
 def _stored_values(words: Words, frame: Frame) -> NDArray[np.int64]:
@@ -90,15 +121,17 @@ def _padding(stored: NDArray[np.int64], values: Values, frame: Frame) -> NDArray
     return (stored >= min(ends)) & (stored <= max(ends))
 
 
-def _modality(stored: NDArray[np.int64], elements: Elements, frame: Frame) -> _Floats:
+def _modality(stored: NDArray[np.int64], elements: Elements, frame: Frame) -> tuple[_Floats, float]:
+    """What the stored values stand for, and the step between two neighbours of it."""
     table = elements.items.get(tags.MODALITY_LUT)
     if table:
         entries, first, _bits = _lut(table, signed=frame.signed)
-        return entries[np.clip(stored - first, 0, len(entries) - 1)]
+        return entries[np.clip(stored - first, 0, len(entries) - 1)], 1.0
     slope, intercept = decimal(elements.values, tags.SLOPE), decimal(elements.values, tags.INTERCEPT)
     if slope == 0:
         raise ImageError(f"{name(tags.SLOPE)} is 0; any other number is expected.")
-    return stored.astype(np.float64) * (1.0 if slope is None else slope) + (intercept or 0.0)
+    factor = 1.0 if slope is None else slope
+    return stored.astype(np.float64) * factor + (intercept or 0.0), abs(factor)
 
 
 def _lut(item: Values, *, signed: bool) -> tuple[_Floats, int, int]:
@@ -121,7 +154,7 @@ def _voi(modality: _Floats, elements: Elements) -> _Shades | None:
     if table:
         entries, first, bits = _lut(table, signed=bool(modality.min() < 0))
         index = np.clip(np.rint(modality).astype(np.int64) - first, 0, len(entries) - 1)
-        return _Shades(entries[index], 0, 2**bits - 1)
+        return _Shades(entries[index], 0, 2**bits - 1, baked=True)
     center, width = decimal(elements.values, tags.WINDOW_CENTER), decimal(elements.values, tags.WINDOW_WIDTH)
     if center is None or width is None:
         return None
@@ -135,11 +168,13 @@ def _window(x: _Floats, center: float, width: float, function: str) -> _Shades:
     if width <= 0 or (function == _LINEAR and width < 1):
         raise ImageError(f"{name(tags.WINDOW_WIDTH)} is too small; at least 1 is expected, more than 0 for the others.")
     if function == _SIGMOID:
-        return _Shades(1 / (1 + np.exp(-np.clip(4 * (x - center) / width, -60, 60))), 0, 1)
+        full = 2**16 - 1
+        return _Shades(full / (1 + np.exp(-np.clip(4 * (x - center) / width, -60, 60))), 0, full, baked=True)
     if function == _LINEAR:
         center, width = center - 0.5, width - 1
     if width == 0:
-        return _Shades((x > center).astype(np.float64), 0, 1)
+        below, above = x[x <= center], x[x > center]
+        return _Shades(x, float(below.max(initial=x.min() - 1)), float(above.min(initial=x.max() + 1)))
     return _Shades(x, center - width / 2, center + width / 2)
 
 

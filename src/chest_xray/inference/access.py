@@ -25,7 +25,8 @@ from chest_xray.errors import AccessError
 from chest_xray.inference.keys import KEY, ApiKey, KeyFile, hash_secret
 from chest_xray.inference.problems import ApiError, problem_response
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/ping"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/ping", "/"})
+OPEN_PREFIX: Final = "/page/"
 LOCAL: Final = "local"
 RELOAD_SECONDS: Final = 1.0
 MAX_USER_CHARACTERS: Final = 128
@@ -60,7 +61,8 @@ class AccessControl:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        if scope["path"] not in OPEN_PATHS:
+        path = scope["path"]
+        if path not in OPEN_PATHS and not path.startswith(OPEN_PREFIX):
             peer = scope.get("client")
             try:
                 state["caller"] = self._access.identify(Headers(scope=scope), peer[0] if peer else None)

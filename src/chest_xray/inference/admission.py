@@ -91,12 +91,16 @@ class AdmissionControl:
         if refusal is not None:
             await problem_response(scope["state"]["request_id"], refusal)(scope, receive, send)
             return
-        with _Place(self._admission, counted, receive) as place:
+        with Place(self._admission, counted, receive) as place:
+            scope["state"]["place"] = place
             await self._app(scope, place.receive, send)
 
 
-class _Place:
-    """One request's place. Its `receive` bounds what the body holds and how long it takes."""
+class Place:
+    """One request's place, which the application finds in `scope["state"]["place"]`.
+
+    Its `receive` bounds what the body holds and how long it takes.
+    """
 
     def __init__(self, admission: Admission, counted: int, receive: Receive) -> None:
         self._admission = admission
@@ -133,6 +137,17 @@ class _Place:
         self._complete = message["type"] != "http.request" or not message.get("more_body", False)
         self._count_unannounced()
         return message
+
+    def hold_answer(self, count: int) -> None:
+        """Count `count` bytes of the answer instead of the body's, until the answer is sent.
+
+        Raises:
+            ApiError: 503 when no bytes are left for it.
+        """
+        if self._admission.held_bytes - self._counted + count > self._admission.limits.body_bytes:
+            raise self._admission.count(overloaded())
+        self._admission.held_bytes += count - self._counted
+        self._counted = count
 
     def _allowed_seconds(self) -> float:
         limits = self._admission.limits

@@ -10,8 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from chest_xray.backends.base import ModelIdentity, Prediction, Predictor, QualityCheck
 from chest_xray.bundle import FindingProfile, GuardProfile, Normalisation, Probability, Provenance, QualityProfile
 from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.images.class_maps import ANCHORS, FAINT, OPACITY
 from chest_xray.images.film import MediaType, Sex, View
+from chest_xray.images.limits import Limits
+from chest_xray.inference.zones import locations
 
+Level = Annotated[int, Field(ge=0, le=255)]
 HeatMapKind = Literal["array", "png"]
 HeatMap = Annotated[
     list[list[float]],
@@ -85,11 +89,19 @@ class QualityWarningAnswer(_Answer):
 class FilmAnswer(_Answer):
     """The scores of one film. No number is rounded."""
 
+    event_id: str = Field(
+        description="Names these scores: the audit log has it, and feedback on them gives it.",
+        json_schema_extra={"format": "uuid"},
+    )
     film: FilmFactsAnswer
     findings: list[FindingAnswer]
     guard: GuardAnswer
     quality: list[QualityWarningAnswer] = Field(description="Empty where every check was passed.")
     heat_maps: dict[str, HeatMap | HeatMapPicture] = Field(description="By finding, as asked for.")
+    locations: dict[str, str | None] = Field(
+        description="Where the evidence of each heat map lies, in words; null where there is none, or where the film "
+        "seems to lie on its side."
+    )
     timings_ms: dict[str, float] = Field(
         description="Milliseconds: queue (waiting for a processor), decode, preprocess, network; total, from the "
         "request's last byte to this film's scores."
@@ -148,6 +160,13 @@ class BatchAnswer(_Answer):
     results: list[BatchResult]
 
 
+class ImageLimits(_Answer):
+    """What one image may have at most."""
+
+    max_bytes: int
+    max_pixels: int
+
+
 class ModelCard(_Answer):
     """The deployed model: how its numbers come about and how good they were."""
 
@@ -161,11 +180,18 @@ class ModelCard(_Answer):
     guard: GuardProfile
     quality: QualityProfile
     provenance: Provenance
+    colours: list[tuple[Level, Level, Level]] = Field(
+        description="Of heat maps: red, green, blue at even steps from level 0 to 1."
+    )
+    faint: float = Field(description="The share of the logit that has level 1 at least; in a stronger map its largest.")
+    opacity: Probability = Field(description="Of a heat map at level 1; it grows with the level from 0.")
+    limits: ImageLimits
+    feedback: bool = Field(description="Whether readers' feedback is kept here.")
     notice: str
 
     @classmethod
-    def of(cls, request_id: str, predictor: Predictor) -> Self:
-        """What the predictor's manifest says."""
+    def of(cls, request_id: str, predictor: Predictor, limits: Limits, *, feedback: bool) -> Self:
+        """What the predictor's manifest says, and what this server does with its answers."""
         manifest = predictor.manifest
         return cls(
             request_id=request_id,
@@ -178,8 +204,20 @@ class ModelCard(_Answer):
             guard=manifest.guard,
             quality=manifest.quality,
             provenance=manifest.provenance,
+            colours=list(ANCHORS),
+            faint=FAINT,
+            opacity=OPACITY,
+            limits=ImageLimits(max_bytes=limits.max_bytes, max_pixels=limits.max_pixels),
+            feedback=feedback,
             notice=RESEARCH_USE_ONLY,
         )
+
+
+class FeedbackAnswer(_Answer):
+    """A reader's judgement was kept."""
+
+    request_id: str
+    event_id: str = Field(description="Of the film that it is about.", json_schema_extra={"format": "uuid"})
 
 
 class Health(_Answer):
@@ -198,6 +236,7 @@ class Readiness(_Answer):
 def _film_fields(prediction: Prediction, picture_size: int | None) -> dict[str, Any]:
     film, guard = prediction.film, prediction.guard
     return {
+        "event_id": prediction.event_id,
         "film": FilmFactsAnswer(
             media_type=film.media_type,
             width=film.width,
@@ -223,6 +262,7 @@ def _film_fields(prediction: Prediction, picture_size: int | None) -> dict[str, 
         ),
         "quality": [QualityWarningAnswer(check=warning.check, detail=warning.detail) for warning in prediction.quality],
         "heat_maps": {finding: _heat_map(cam, picture_size) for finding, cam in prediction.heat_maps.items()},
+        "locations": locations(prediction),
         "timings_ms": dict(prediction.timings_ms),
     }
 

@@ -1,6 +1,9 @@
 """The HTTP wrapper of a `Predictor`, whichever it is.
 
+GET  /, /page/...      the page for readers
 POST /v1/predictions   one PNG, JPEG or DICOM film as the body, or several in a multipart body
+POST /v1/films         one film's pixels at full depth, for a viewer
+POST /v1/feedback      what a reader says of a film's findings
 GET  /v1/model         the deployed model: calibration, operating points, metrics, guard, provenance
 GET  /healthz          the process answers
 GET  /readyz           a model is loaded and proved, and new requests are taken
@@ -30,10 +33,14 @@ from chest_xray.inference.admission import Admission, AdmissionControl, Admissio
 from chest_xray.inference.answers import Health, ModelAnswer, ModelCard, Readiness
 from chest_xray.inference.audit import Audit
 from chest_xray.inference.boundary import LOOPBACK_HOSTS, Boundary
+from chest_xray.inference.feedback import add_feedback
+from chest_xray.inference.films import add_films
 from chest_xray.inference.openapi import ANY_PROBLEMS, KEY_PROBLEMS, DocumentedApi, problem_documents
+from chest_xray.inference.pages import add_pages, read_assets
 from chest_xray.inference.predictions import add_predictions
 from chest_xray.inference.problems import ApiError, add_problem_handlers, problem_response
 from chest_xray.inference.service import DEADLINE_SECONDS, PredictionService
+from chest_xray.monitoring.ground_truth import GroundTruthLog
 from chest_xray.monitoring.metrics import CONTENT_TYPE, Metrics
 
 DEFAULT_ADMISSION: Final = AdmissionLimits()
@@ -46,14 +53,16 @@ def create_app(
     hosts: Collection[str] | None = LOOPBACK_HOSTS,
     access: Access | None = None,
     audit: Audit | None = None,
+    ground_truth: GroundTruthLog | None = None,
     admission: AdmissionLimits = DEFAULT_ADMISSION,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> FastAPI:
     """The application that answers for `predictor`, on one event loop.
 
     `limits` bound the body of a request; `hosts` are the names by which callers may address the server. Without
-    `access` anybody may ask; without `audit` nothing is recorded. `app.state` has the `Admission`, whose `drain` is for
-    the server to call before it ends, the `PredictionService` and the `Metrics`.
+    `access` anybody may ask; without `audit` nothing is recorded; without `ground_truth` no feedback is kept.
+    `app.state` has the `Admission`, whose `drain` is for the server to call before it ends, the `PredictionService` and
+    the `Metrics`.
     """
     identity = predictor.identity
     metrics = Metrics(model=identity.name, version=identity.version, digest=identity.digest)
@@ -79,9 +88,12 @@ def create_app(
     add_problem_handlers(app)
     app.add_exception_handler(RequestValidationError, _answer_parameter_fault)
     add_predictions(app, service)
-    _add_model(app, predictor)
+    add_films(app, service)
+    add_feedback(app, service, ground_truth, audit)
+    _add_model(app, service, feedback=ground_truth is not None)
     _add_states(app, predictor)
     _add_metrics(app, metrics)
+    add_pages(app, read_assets())
     return app
 
 
@@ -94,10 +106,10 @@ async def _answer_parameter_fault(request: Request, error: Exception) -> Respons
     return problem_response(request.state.request_id, problem)
 
 
-def _add_model(app: FastAPI, predictor: Predictor) -> None:
+def _add_model(app: FastAPI, service: PredictionService, *, feedback: bool) -> None:
     @app.get("/v1/model", summary="The deployed model", responses=KEY_PROBLEMS)
     async def model(request: Request) -> ModelCard:
-        return ModelCard.of(request.state.request_id, predictor)
+        return ModelCard.of(request.state.request_id, service.predictor, service.limits, feedback=feedback)
 
 
 def _add_states(app: FastAPI, predictor: Predictor) -> None:

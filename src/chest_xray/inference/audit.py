@@ -9,7 +9,6 @@ Lines are not synced to the disk one by one: a killed process loses none, a powe
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -23,11 +22,11 @@ from typing import BinaryIO, Final, Literal, Protocol, Self
 
 from chest_xray.backends.base import ModelIdentity
 from chest_xray.errors import AuditError
+from chest_xray.files import append_line
 
 FOLDER: Final = "audit"
 KEY_FILE: Final = "audit.key"
 _KEY_BYTES: Final = 32
-_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,9 @@ class AuditEntry:
     """One image of one request.
 
     `time` is UTC. `image` is `Audit.fingerprint` of its bytes, None where no byte came. `code` is the problem's code
-    when it was refused. `in_distribution` is the guard's verdict, None where the film was not scored.
+    when it was refused; `viewed` is a film whose pixels went to a viewer. `in_distribution` is the guard's verdict,
+    None where the film was not scored. `event_id` is that of the scores: feedback on them names it.
+    `no_operating_point` are the findings that the model cannot flag.
     """
 
     time: datetime
@@ -43,11 +44,27 @@ class AuditEntry:
     caller: str
     image: str | None
     media_type: str | None
-    outcome: Literal["scored", "refused"]
+    outcome: Literal["scored", "viewed", "refused"]
     code: str | None
     model: ModelIdentity
     in_distribution: bool | None
     flagged: tuple[str, ...] = ()
+    no_operating_point: tuple[str, ...] = ()
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackEntry:
+    """A reader's judgement of the film that was scored as `event_id`; what it says stands in the ground truth alone."""
+
+    time: datetime
+    request_id: str
+    caller: str
+    event_id: str
+    model: ModelIdentity
+
+
+Entry = AuditEntry | FeedbackEntry
 
 
 class Audit(Protocol):
@@ -57,7 +74,7 @@ class Audit(Protocol):
         """The keyed hash that stands for an image: HMAC-SHA256, 64 hexadecimal digits."""
         ...
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: Entry) -> None:
         """Keep one entry.
 
         Raises:
@@ -77,24 +94,33 @@ class _KeyedAudit:
         """HMAC-SHA256 of the image under this audit's key."""
         return hmac.digest(self._key, image, "sha256").hex()
 
-    def _line(self, entry: AuditEntry) -> bytes:
-        model = entry.model
-        fields = {
-            "event": "prediction",
-            "time": entry.time.isoformat(timespec="milliseconds"),
-            "request_id": entry.request_id,
-            "caller": entry.caller,
-            "image": entry.image,
-            # Lines of different keys cannot be compared by their images.
-            "image_key": self.key_id,
-            "media_type": entry.media_type,
-            "outcome": entry.outcome,
-            "code": entry.code,
-            "model": {"name": model.name, "version": model.version, "digest": model.digest},
-            "in_distribution": entry.in_distribution,
-            "flagged": list(entry.flagged),
-        }
+    def _line(self, entry: Entry) -> bytes:
+        fields = _common_fields(entry)
+        if isinstance(entry, AuditEntry):
+            fields |= {
+                "image": entry.image,
+                # Lines of different keys cannot be compared by their images.
+                "image_key": self.key_id,
+                "media_type": entry.media_type,
+                "outcome": entry.outcome,
+                "code": entry.code,
+                "in_distribution": entry.in_distribution,
+                "flagged": list(entry.flagged),
+                "no_operating_point": list(entry.no_operating_point),
+            }
         return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def _common_fields(entry: Entry) -> dict[str, object]:
+    model = entry.model
+    return {
+        "event": "feedback" if isinstance(entry, FeedbackEntry) else "prediction",
+        "time": entry.time.isoformat(timespec="milliseconds"),
+        "request_id": entry.request_id,
+        "event_id": entry.event_id,
+        "caller": entry.caller,
+        "model": {"name": model.name, "version": model.version, "digest": model.digest},
+    }
 
 
 class FileAudit(_KeyedAudit):
@@ -122,29 +148,17 @@ class FileAudit(_KeyedAudit):
             raise AuditError(f"The audit log {folder} cannot be written: make it writable for this user.")
         return cls(folder, key)
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: Entry) -> None:
         """Append one line in one write.
 
         Raises:
             AuditError: the line could not be written whole.
         """
         path = self.folder / f"audit-{entry.time:%Y-%m-%d}.jsonl"
-        line = self._line(entry)
         try:
-            # Opened for each line, so that a log that was rotated away is not written into.
-            descriptor = os.open(path, _FLAGS, 0o600)
-            try:
-                # Another process's line grows page by page; unlocked, its middle would look like a torn line.
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if _ends_within_a_line(descriptor):
-                    line = b"\n" + line
-                written = os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
+            append_line(path, self._line(entry))
         except OSError as error:
             raise _unwritable(path, error) from error
-        if written != len(line):
-            raise AuditError(f"The audit log {path} took {written} of {len(line)} bytes. Free some space on its disk.")
 
 
 class StreamAudit(_KeyedAudit):
@@ -158,7 +172,7 @@ class StreamAudit(_KeyedAudit):
         self._stream = stream
         self._lock = threading.Lock()
 
-    def record(self, entry: AuditEntry) -> None:
+    def record(self, entry: Entry) -> None:
         """Write one line and flush it.
 
         Raises:
@@ -203,12 +217,6 @@ def _draw_key(path: Path) -> None:
         pass
     finally:
         part.unlink(missing_ok=True)
-
-
-def _ends_within_a_line(descriptor: int) -> bool:
-    """Whether a full disk cut the last line short."""
-    size = os.fstat(descriptor).st_size
-    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
 def _unwritable(path: Path, error: OSError) -> AuditError:

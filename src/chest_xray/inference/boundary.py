@@ -25,6 +25,14 @@ REQUEST_ID: Final = "X-Request-ID"
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 NO_ROUTE: Final = "(no route)"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+# For answers whose route does not say otherwise: data are not kept, and no page elsewhere can show or read them.
+_UNLESS_SAID: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PORT: Final = re.compile(r":\d*$")
 _log: Final = logging.getLogger("chest_xray.access")
@@ -35,7 +43,9 @@ class Boundary:
     """ASGI middleware. `hosts` are the names by which a caller may address the server; None allows any.
 
     A page elsewhere on the web can make a browser call a loopback server by a host name of its own (DNS
-    rebinding); the check of the name is what stops it.
+    rebinding); the check of the name is what stops it. Under the server's own name it can still make the browser send
+    a POST, with the cookie of a proxy if there is one; the browser says in Sec-Fetch-Site and Origin where such a
+    request comes from, and it is refused. Programs send neither.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None, metrics: Metrics | None = None) -> None:
@@ -52,10 +62,11 @@ class Boundary:
         exchange = _Exchange(headers, receive, send)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         with exchange:
-            if self._knows(headers):
+            refusal = self._refusal(scope, headers)
+            if refusal is None:
                 await self._app(scope, exchange.receive, exchange.send)
             else:
-                await problem_response(exchange.request_id, _UNKNOWN_HOST)(scope, receive, exchange.send)
+                await problem_response(exchange.request_id, refusal)(scope, receive, exchange.send)
         if exchange.failure is not None:
             await exchange.answer_failure(scope, exchange.failure)
         self._note(scope, exchange)
@@ -66,6 +77,13 @@ class Boundary:
         _log.info("%s %s %s %d %.1f ms", exchange.request_id, method, route, status, seconds * 1e3)
         if self._metrics is not None:
             self._metrics.count_request(route, method, status, seconds)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> ApiError | None:
+        if not self._knows(headers):
+            return _UNKNOWN_HOST
+        if scope["method"] not in _SAFE_METHODS and _comes_from_elsewhere(headers, tls=scope.get("scheme") == "https"):
+            return _CROSS_SITE
+        return None
 
     def _knows(self, headers: Headers) -> bool:
         host = _PORT.sub("", headers.get("host", "")).strip("[]").lower()
@@ -125,6 +143,31 @@ _UNKNOWN_HOST: Final = ApiError(
 )
 
 
+_CROSS_SITE: Final = ApiError(
+    HTTPStatus.FORBIDDEN,
+    "cross_site",
+    "A page of another site sent this request: its Sec-Fetch-Site or its Origin is not this server's. Use the server's "
+    "own page; a proxy in front must pass the Host header on as it came.",
+)
+
+
+def _comes_from_elsewhere(headers: Headers, *, tls: bool) -> bool:
+    """Whether a browser says that the request is not of a page of this server, nor of its user's own doing."""
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    if any(site not in ("same-origin", "none") for site in sites):
+        return True
+    return any(not _is_own(origin, headers.get("host", ""), tls=tls) for origin in origins)
+
+
+def _is_own(origin: str, host: str, *, tls: bool) -> bool:
+    """Whether an Origin is the server's that Host names. Where TLS does not end here, it may have ended in a proxy."""
+    scheme, _, place = origin.lower().partition("://")
+    port = _DEFAULT_PORTS.get(scheme)
+    if port is None or (tls and scheme != "https"):
+        return False
+    return place.removesuffix(port) == host.lower().removesuffix(port) != ""
+
+
 def _request_id(headers: Headers) -> str:
     """The caller's id if it is a UUID, else a new one: a free text could name a patient."""
     given = headers.get(REQUEST_ID, "")
@@ -134,8 +177,9 @@ def _request_id(headers: Headers) -> str:
 def _mark(message: Message, request_id: str, *, close: bool) -> None:
     headers = MutableHeaders(scope=message)
     headers[REQUEST_ID] = request_id
-    headers["Cache-Control"] = "no-store"
     headers["X-Content-Type-Options"] = "nosniff"
+    for name, value in _UNLESS_SAID.items():
+        headers.setdefault(name, value)
     if close:
         # Who waited for "100 Continue" may now leave the body out: where it would end is not known any more.
         headers["Connection"] = "close"

@@ -152,6 +152,18 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing() and self.transport.get_write_buffer_size() > 0:
             self._watch_reader()
 
+    def pause_writing(self) -> None:
+        """The client reads more slowly than is written: watch it, as an answer in pieces could wait for ever."""
+        super().pause_writing()
+        self._unread_bytes = None
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._is_answering():
+            self._unset_keepalive_if_required()
+        super().resume_writing()
+
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; one whose client still reads its answer stays while it does read."""
         unread = self.transport.get_write_buffer_size()
@@ -169,6 +181,7 @@ class BoundedConnection(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _watch_reader(self) -> None:
+        self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(IDLE_SECONDS, self.timeout_keep_alive_handler)
 
     def _give(self, seconds: float) -> None:

@@ -46,20 +46,39 @@ ANY_PROBLEMS: Final = problem_documents(HTTPStatus.MISDIRECTED_REQUEST, HTTPStat
 KEY_PROBLEMS: Final = ANY_PROBLEMS | problem_documents(
     HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 )
+# 403 is for the page of another site that makes a browser send this.
 PREDICTION_PROBLEMS: Final = KEY_PROBLEMS | problem_documents(
     HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
+FEEDBACK_PROBLEMS: Final = PREDICTION_PROBLEMS | problem_documents(HTTPStatus.CONFLICT)
 _BINARY: Final = {"type": "string", "format": "binary"}
+_ONE_FILM: Final = {kind: {"schema": _BINARY} for kind in IMAGE_TYPES}
+FILM_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "description": "One film under its type.", "content": _ONE_FILM}
+}
+FILM_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    HTTPStatus.OK.value: {
+        "description": "The pixels, rows from the top, little endian, one or two bytes each as X-Film says.",
+        "content": {"application/octet-stream": {"schema": _BINARY}},
+        "headers": {
+            "X-Film": {
+                "description": "What the pixels are and how they are shown first: JSON in one line.",
+                "schema": {"type": "string", "contentMediaType": "application/json"},
+            }
+        },
+    }
+}
 PREDICTION_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": f"One film under its type, or up to {MAX_IMAGES} as the parts of a {MULTIPART} body, under "
         "any names. What an image is, its first bytes say.",
-        "content": {kind: {"schema": _BINARY} for kind in IMAGE_TYPES}
+        "content": _ONE_FILM
         | {
             MULTIPART: {
                 "schema": {

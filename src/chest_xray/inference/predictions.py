@@ -22,6 +22,7 @@ from starlette.responses import Response
 from chest_xray.backends.base import ModelIdentity, Prediction
 from chest_xray.errors import ImageError, SettingsError
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.inference.access import LOCAL
 from chest_xray.inference.answers import (
     BatchAnswer,
     BatchResult,
@@ -34,10 +35,9 @@ from chest_xray.inference.explain import parse_explain
 from chest_xray.inference.openapi import PREDICTION_BODY, PREDICTION_PROBLEMS
 from chest_xray.inference.problems import ApiError, problem_of
 from chest_xray.inference.service import PredictionService
-from chest_xray.inference.uploads import IMAGE_TYPES, MULTIPART, read_body, read_parts
+from chest_xray.inference.uploads import IMAGE_TYPES, MULTIPART, content_type, read_body, read_parts
 
 PREDICTIONS: Final = "/v1/predictions"
-LOCAL_CALLER: Final = "local"
 _PARAMETERS: Final = frozenset({"explain", "heat_maps", "strict"})
 _T = TypeVar("_T")
 
@@ -96,7 +96,7 @@ def add_predictions(app: FastAPI, service: PredictionService) -> None:
             strict=strict,
             picture_size=service.predictor.manifest.image_size if heat_maps == "png" else None,
         )
-        if _content_type(request) == MULTIPART:
+        if content_type(request, (*IMAGE_TYPES, MULTIPART)) == MULTIPART:
             results = await _score(service, request, order, await read_parts(request, service.limits))
             answer: Callable[[], BaseModel] = partial(_batch_answer, service.identity, order, results)
         else:
@@ -124,15 +124,21 @@ async def _score(
         images,
         explain=order.explain,
         strict=order.strict,
-        caller=getattr(request.state, "caller", LOCAL_CALLER),
+        caller=caller_of(request),
         request_id=order.request_id,
         received=time.monotonic(),
     )
     del images  # the service lets go of each once it is scored
-    return await _while_there(request, scored)
+    return await while_there(request, scored)
 
 
-async def _while_there(request: Request, work: Awaitable[_T]) -> _T:
+def caller_of(request: Request) -> str:
+    """The name that access control has given to who asks."""
+    caller: str = getattr(request.state, "caller", LOCAL)
+    return caller
+
+
+async def while_there(request: Request, work: Awaitable[_T]) -> _T:
     """The result of `work`, which ends when the client leaves: its place is for somebody who waits.
 
     Raises:
@@ -185,19 +191,6 @@ def _check_parameters(request: Request) -> None:
         raise ApiError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "parameter_unknown", f"The query has an unknown parameter. Known: {known}."
         )
-
-
-def _content_type(request: Request) -> str:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (*IMAGE_TYPES, MULTIPART):
-        accepted = ", ".join((*IMAGE_TYPES, MULTIPART))
-        raise ApiError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "content_type_unsupported",
-            f"The Content-Type is none of {accepted}. Send the film's bytes as the body, under their type.",
-            headers={"Accept": accepted},
-        )
-    return kind
 
 
 def _explained(values: Sequence[str]) -> tuple[str, ...]:

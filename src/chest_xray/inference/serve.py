@@ -7,18 +7,25 @@ import ipaddress
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
 from chest_xray.backends.base import Predictor
 from chest_xray.console import say
 from chest_xray.errors import EndpointError, SettingsError
 from chest_xray.inference.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
 from chest_xray.inference.audit import FileAudit
+from chest_xray.inference.boundary import LOOPBACK_HOSTS
 from chest_xray.inference.keys import KeyFile
+from chest_xray.monitoring.ground_truth import GroundTruthLog
 from chest_xray.settings import Settings
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+DEFAULT_ENDPOINT: Final = "chest-xray"
 DEADLINE_SECONDS: Final = 30.0
 QUEUE: Final = 64
 _MAX_DEADLINE: Final = 600.0
@@ -87,8 +94,8 @@ class ServeOptions:
         return ipaddress.ip_address(self.address).is_loopback
 
 
-def serve(predictor: Predictor, settings: Settings, options: ServeOptions) -> None:
-    """Answer until a signal; returns once requests under way are done.
+def serve(predictor: Predictor, settings: Settings, options: ServeOptions, *, endpoint: str = DEFAULT_ENDPOINT) -> None:
+    """Answer until a signal; returns once requests under way are done. Feedback is kept under the name `endpoint`.
 
     Raises:
         SettingsError: an option that cannot be used, or a host that others reach and nobody guards.
@@ -96,33 +103,91 @@ def serve(predictor: Predictor, settings: Settings, options: ServeOptions) -> No
         AuditError: the audit log cannot be written.
         EndpointError: the port cannot be had.
     """
-    from chest_xray.inference.admission import AdmissionLimits
-    from chest_xray.inference.api import create_app
-    from chest_xray.inference.boundary import LOOPBACK_HOSTS
     from chest_xray.inference.http_server import run_server
 
-    options.check()
-    access = choose_access(settings, options)
-    audit = FileAudit.open(settings.home_dir)
-    app = create_app(
-        predictor,
-        # A browser can be made to call an open loopback server by another name; a key or a proxy it cannot bring along.
-        hosts=LOOPBACK_HOSTS | {options.host} if isinstance(access, OpenAccess) else None,
-        access=access,
-        audit=audit,
-        admission=AdmissionLimits(requests=options.queue),
-        deadline_seconds=options.deadline,
-    )
+    surroundings = _Surroundings.open(settings, options, endpoint)
+    app = surroundings.application(predictor)
     with _listen(options) as listener:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        say(f"Serving {_title(predictor)} at {_url(options, listener)} until Ctrl-C.")
-        say(f"{_describe(access)} Audit log: {audit.folder}")
-        if not options.is_loopback and options.tls is None:
-            say(
-                "Without TLS, keys and films travel in clear text unless a proxy in front ends TLS. "
-                "Give --tls-certificate and --tls-key to end it here."
-            )
+        _announce(f"Serving {_title(predictor)} at {_url(options, listener)} until Ctrl-C.", surroundings)
         run_server(app, listener, drain=app.state.admission.drain, tls=options.tls)
+
+
+def serve_when_deployed(
+    find: Callable[[], Predictor], settings: Settings, options: ServeOptions, *, endpoint: str
+) -> None:
+    """As `serve`, with only the page and the probes until `find`, which is asked once a second, gives a predictor.
+
+    Raises:
+        SettingsError: as `serve`.
+        AccessError: as `serve`.
+        AuditError: as `serve`.
+        EndpointError: as `serve`.
+    """
+    from chest_xray.inference.http_server import run_server
+    from chest_xray.inference.waiting import Waiting
+
+    surroundings = _Surroundings.open(settings, options, endpoint)
+
+    def look() -> FastAPI:
+        predictor = find()
+        app = surroundings.application(predictor)
+        say(f"Serving {_title(predictor)} from now on.")
+        return app
+
+    waiting = Waiting(look, endpoint=endpoint, hosts=surroundings.hosts, access=surroundings.access)
+    with _listen(options) as listener:
+        place = _url(options, listener)
+        _announce(f"Waiting at {place} for a deployment to {endpoint}; Ctrl-C ends it.", surroundings)
+        run_server(waiting, listener, drain=waiting.drain, tls=options.tls)
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What a server has besides its model: who may call, and where it keeps what it must."""
+
+    options: ServeOptions
+    access: Access
+    audit: FileAudit
+    ground_truth: GroundTruthLog
+
+    @classmethod
+    def open(cls, settings: Settings, options: ServeOptions, endpoint: str) -> Self:
+        options.check()
+        access = choose_access(settings, options)
+        home = settings.home_dir
+        return cls(options, access, FileAudit.open(home), GroundTruthLog(home, endpoint))
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """The names of this server; None for any."""
+        # A browser can be made to call an open loopback server by another name; a key or a proxy it cannot bring along.
+        return LOOPBACK_HOSTS | {self.options.host} if isinstance(self.access, OpenAccess) else None
+
+    def application(self, predictor: Predictor) -> FastAPI:
+        from chest_xray.inference.admission import AdmissionLimits
+        from chest_xray.inference.api import create_app
+
+        return create_app(
+            predictor,
+            hosts=self.hosts,
+            access=self.access,
+            audit=self.audit,
+            ground_truth=self.ground_truth,
+            admission=AdmissionLimits(requests=self.options.queue),
+            deadline_seconds=self.options.deadline,
+        )
+
+
+def _announce(first: str, surroundings: _Surroundings) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    say(first)
+    say(f"{_describe(surroundings.access)} Audit log: {surroundings.audit.folder}")
+    options = surroundings.options
+    if not options.is_loopback and options.tls is None:
+        say(
+            "Without TLS, keys and films travel in clear text unless a proxy in front ends TLS. "
+            "Give --tls-certificate and --tls-key to end it here."
+        )
 
 
 def choose_access(settings: Settings, options: ServeOptions) -> Access:

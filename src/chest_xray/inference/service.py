@@ -22,6 +22,8 @@ from typing import Final, TypeVar
 from chest_xray.backends.base import ModelIdentity, Prediction, Predictor
 from chest_xray.cpus import available_cpus
 from chest_xray.errors import ImageError, UnlikeTrainingError
+from chest_xray.images.decode import decode_full
+from chest_xray.images.film import FullFilm
 from chest_xray.images.limits import Limits
 from chest_xray.inference.audit import Audit, AuditEntry
 from chest_xray.inference.problems import ApiError, image_code
@@ -129,6 +131,31 @@ class PredictionService:
             pending.clear()
         return [result for result in results if result is not None]
 
+    async def view(self, image: bytes, *, caller: str, request_id: str, received: float) -> FullFilm:
+        """Decode the bytes of an image file for a viewer; recorded as `viewed`, as a film that was looked at.
+
+        Raises:
+            ImageError: the bytes are not an image that can be read.
+            DeadlineError: no thread took it up in time.
+            AuditError: the audit log cannot be written.
+        """
+        until = received + self._deadline
+        order = _Order((), strict=False, caller=caller, request_id=request_id, received=received, until=until)
+        work = partial(self._decode_in_thread, image, order)
+        del image
+        running = self.run(work, until=until)
+        del work
+        try:
+            result = await running
+        except DeadlineError:
+            self.metrics.count_refusal("deadline_exceeded")
+            raise
+        if isinstance(result, ImageError):
+            self.metrics.count_refused_image(image_code(result))
+            raise result
+        self.metrics.count_viewed()
+        return result
+
     async def run(self, work: Callable[[], _T], *, until: float = math.inf) -> _T:
         """The result of `work`, done by a worker thread that takes it up before `until`.
 
@@ -185,7 +212,16 @@ class PredictionService:
         }
         return replace(prediction, timings_ms=stages)
 
-    def _record(self, image: bytes, order: _Order, result: Prediction | ImageError) -> None:
+    def _decode_in_thread(self, image: bytes, order: _Order) -> FullFilm | ImageError:
+        try:
+            film = decode_full(image, self.limits)
+        except ImageError as error:
+            self._record(image, order, error)
+            return _without_frames(error)
+        self._record(image, order, film)
+        return film
+
+    def _record(self, image: bytes, order: _Order, result: Prediction | FullFilm | ImageError) -> None:
         if self._audit is None:
             return
         entry = AuditEntry(
@@ -238,15 +274,19 @@ def check_accepted(prediction: Prediction) -> None:
         )
 
 
-def _with_result(entry: AuditEntry, result: Prediction | ImageError) -> AuditEntry:
+def _with_result(entry: AuditEntry, result: Prediction | FullFilm | ImageError) -> AuditEntry:
     if isinstance(result, ImageError):
         return replace(entry, code=image_code(result))
+    if isinstance(result, FullFilm):
+        return replace(entry, media_type=result.film.media_type, outcome="viewed")
     return replace(
         entry,
         media_type=result.film.media_type,
         outcome="scored",
         in_distribution=result.guard.in_distribution,
         flagged=_flagged(result),
+        no_operating_point=tuple(score.finding for score in result.findings if score.flag is None),
+        event_id=result.event_id,
     )
 
 

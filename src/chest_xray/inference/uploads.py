@@ -7,6 +7,7 @@ type are: none of these is looked at, kept or logged.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,24 @@ IMAGE_TYPES: Final = ("image/png", "image/jpeg", "application/dicom", "applicati
 MAX_IMAGES: Final = 64
 _MAX_PART_HEADERS: Final = 16
 _MAX_PART_HEADER_BYTES: Final = 4096
+
+
+def content_type(request: Request, accepted: Sequence[str]) -> str:
+    """The body's type without its parameters.
+
+    Raises:
+        ApiError: 415 for one that is not `accepted`.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in accepted:
+        known = ", ".join(accepted)
+        raise ApiError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "content_type_unsupported",
+            f"The Content-Type is none of {known}. Send the bytes as the body, under their type.",
+            headers={"Accept": known},
+        )
+    return kind
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:

@@ -75,6 +75,10 @@ class Metrics:
         self._quality.update((check,) for check in warnings)
         self._flags.update((finding,) for finding in flagged)
 
+    def count_viewed(self) -> None:
+        """One film whose pixels went to a viewer."""
+        self._images["viewed", ""] += 1
+
     def count_refused_image(self, code: str) -> None:
         """One image that got a problem instead of scores; `code` is the problem's."""
         self._images["refused", code] += 1

@@ -23,7 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from chest_xray.backends.base import Endpoint, ModelIdentity
 from chest_xray.backends.local.names import check_name
 from chest_xray.bundle import Sha256, load_bundle
-from chest_xray.errors import BundleError, EndpointError
+from chest_xray.errors import BundleError, EndpointError, NotDeployedError
 from chest_xray.lock import only_one
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ class Endpoints:
         """The endpoint as it is deployed now.
 
         Raises:
-            EndpointError: nothing is deployed there.
+            NotDeployedError: nothing is deployed there.
         """
         folder = self._root / check_name("endpoint", endpoint)
         record = _read_record(folder)
         if record is None:
-            raise EndpointError(self._nothing_at(endpoint))
+            raise NotDeployedError(self._nothing_at(endpoint))
         model = ModelIdentity(name=record.model_name, version=record.version, digest=record.digest)
         return Endpoint(name=endpoint, model=model, deployed_at=record.deployed_at, bundle=folder / record.digest)
 
@@ -90,7 +90,7 @@ class Endpoints:
         """Verify, load and prove the bundle that answers for `endpoint`.
 
         Raises:
-            EndpointError: nothing is deployed there.
+            NotDeployedError: nothing is deployed there.
             BundleError: the deployed copy was altered.
         """
         deployed = self.read(endpoint)

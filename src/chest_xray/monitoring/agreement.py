@@ -1,0 +1,186 @@
+"""How often readers agree with the model's flags: their ground truth beside the audit log, joined on the event.
+
+Readers judge what they choose to judge, so that these are figures of the judged films, not of all that were scored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import NormalDist
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chest_xray.errors import GroundTruthError
+from chest_xray.findings import FINDINGS
+from chest_xray.monitoring.ground_truth import Collection, Fault, GroundTruth, GroundTruthLog
+
+Interval = tuple[float, float]
+_Z: Final = NormalDist().inv_cdf(0.975)
+_EVENT: Final = re.compile(rb'"event_id":"([0-9a-f-]{36})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a whole with its 95% interval, by Wilson's score; None where the whole is 0."""
+
+    part: int
+    of: int
+    value: float | None
+    ci95: Interval | None
+
+    @classmethod
+    def counted(cls, part: int, of: int) -> Self:
+        """`part` of `of`."""
+        return cls(part, of, part / of if of else None, wilson(part, of) if of else None)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingAgreement:
+    """One finding, among the films whose readers judged it.
+
+    `disagreed` are the `missed` (present, not flagged) and the `false_alarms` (absent, flagged). `not_compared` were
+    judged, but the model had no operating point to flag them by; they count nowhere else.
+    """
+
+    judged: int
+    agreed: int
+    disagreed: int
+    missed: int
+    false_alarms: int
+    sensitivity: Share
+    ppv: Share
+    not_compared: int
+
+    @classmethod
+    def counted(cls, outcomes: Counter[tuple[bool, bool | None]]) -> Self:
+        """Of how often (present by the reader, flagged by the model) came about."""
+        hits, missed, false_alarms = outcomes[True, True], outcomes[True, False], outcomes[False, True]
+        agreed = hits + outcomes[False, False]
+        return cls(
+            judged=agreed + missed + false_alarms,
+            agreed=agreed,
+            disagreed=missed + false_alarms,
+            missed=missed,
+            false_alarms=false_alarms,
+            sensitivity=Share.counted(hits, hits + missed),
+            ppv=Share.counted(hits, hits + false_alarms),
+            not_compared=outcomes[True, None] + outcomes[False, None],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What readers said of an endpoint's films.
+
+    `unmatched` are the events that no line of the audit log was found for, in no figure. `models` counts the matched
+    events by the model that had scored them; `notes` those with a note.
+    """
+
+    endpoint: str
+    since: date | None
+    events: int
+    unmatched: tuple[str, ...]
+    notes: int
+    models: Mapping[str, int]
+    findings: Mapping[str, FindingAgreement]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the audit log has of one event: the flag of each finding, None for one without an operating point."""
+
+    model: str
+    flags: Mapping[str, bool | None]
+
+
+def measure_agreement(home: Path, audit: Path, endpoint: str, since: date | None = None) -> Agreement:
+    """Join the ground truth of `endpoint` below CXR_HOME with the lines of the folder `audit`.
+
+    Raises:
+        GroundTruthError: there is no ground truth, or a file cannot be read.
+    """
+    collection = GroundTruthLog(home, endpoint).read(since)
+    try:
+        scored = read_scored(audit, collection.truths)
+    except OSError as error:
+        raise GroundTruthError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    return _join(collection, scored, endpoint, since)
+
+
+def read_scored(folder: Path, events: Iterable[str]) -> dict[str, Scored]:
+    """What the audit log in `folder` has of these events. Lines of others are not parsed."""
+    wanted = set(events)
+    found = {}
+    for path in sorted(folder.glob("audit-*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                match = _EVENT.search(line)
+                if match and match[1].decode() in wanted and (scored := _parse(line)) is not None:
+                    found[match[1].decode()] = scored
+    return found
+
+
+def wilson(part: int, of: int) -> Interval:
+    """The 95% score interval of a proportion (Wilson 1927)."""
+    share, spread = part / of, _Z * _Z / of
+    center = share + spread / 2
+    half = (_Z * _Z / of * (share * (1 - share) + spread / 4)) ** 0.5
+    return max(0.0, (center - half) / (1 + spread)), min(1.0, (center + half) / (1 + spread))
+
+
+class _Model(BaseModel):
+    name: str
+    version: int | None
+
+
+class _Line(BaseModel):
+    """What is used of a line of the audit log on a film that was scored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: _Model
+    flagged: frozenset[str]
+    no_operating_point: frozenset[str] = frozenset()
+
+
+def _parse(line: bytes) -> Scored | None:
+    """None for a line that is torn, or is not on a film that was scored."""
+    try:
+        fields = json.loads(line)
+        if fields.get("event") != "prediction" or fields.get("outcome") != "scored":
+            return None
+        read = _Line.model_validate(fields)
+    except (ValueError, ValidationError):
+        return None
+    version = "" if read.model.version is None else f" version {read.model.version}"
+    flags = {name: None if name in read.no_operating_point else name in read.flagged for name in FINDINGS}
+    return Scored(f"{read.model.name}{version}", flags)
+
+
+def _join(collection: Collection, scored: Mapping[str, Scored], endpoint: str, since: date | None) -> Agreement:
+    truths = collection.truths
+    matched = [(truth, scored[event]) for event, truth in truths.items() if event in scored]
+    return Agreement(
+        endpoint=endpoint,
+        since=since,
+        events=len(truths),
+        unmatched=tuple(event for event in truths if event not in scored),
+        notes=sum(bool(truth.note) for truth in truths.values()),
+        models=dict(Counter(found.model for _, found in matched)),
+        findings={name: FindingAgreement.counted(Counter(_outcomes(matched, name))) for name in FINDINGS},
+        faults=tuple(collection.faults),
+    )
+
+
+def _outcomes(matched: Iterable[tuple[GroundTruth, Scored]], finding: str) -> Iterator[tuple[bool, bool | None]]:
+    for truth, found in matched:
+        if finding in truth.findings:
+            yield truth.findings[finding], found.flags[finding]
