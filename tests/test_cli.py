@@ -35,14 +35,16 @@ def test_every_command_shows_an_example_of_itself(name: str) -> None:
     assert f"Example: cxr {name}" in COMMANDS[name].help
 
 
-@pytest.mark.parametrize("name", COMMANDS["keys"].commands)
-def test_every_subcommand_of_keys_shows_an_example_of_itself(name: str) -> None:
-    assert f"Example: cxr keys {name}" in COMMANDS["keys"].commands[name].help
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group in ("monitor", "keys") for name in COMMANDS[group].commands]
+)
+def test_every_subcommand_shows_an_example_of_itself(group: str, name: str) -> None:
+    assert f"Example: cxr {group} {name}" in COMMANDS[group].commands[name].help
 
 
 def test_the_order_of_the_commands_is_the_flow() -> None:
-    flow = "phantom download-nih prepare-data train evaluate export register models approve reject deploy predict serve"
-    assert list(COMMANDS) == [*flow.split(), "keys"]
+    flow = "phantom download-nih prepare-data train evaluate export compare register models approve reject deploy"
+    assert list(COMMANDS) == [*flow.split(), "predict", "serve", "monitor", "keys"]
 
 
 def test_training_has_an_option_for_every_setting_with_its_default() -> None:

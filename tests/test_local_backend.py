@@ -77,7 +77,7 @@ def test_from_registration_to_prediction(tmp_path: Path, bundles: list[Path]) ->
 
     with pytest.raises(NotApprovedError, match=r"^chest-xray-v1 version 2 is PendingManualApproval"):
         backend.deploy("chest-xray-v1", version=2, endpoint="clinic")
-    backend.set_approval("chest-xray-v1", 2, "Approved", by="radiologist", reason=None)
+    backend.set_approval("chest-xray-v1", 2, "Approved", by="radiologist", reason="seen")
     assert backend.deploy("chest-xray-v1", version=None, endpoint="clinic").model.version == 2
     assert backend.predictor("clinic").identity.digest == second.digest
     assert backend.deploy("chest-xray-v1", version=1, endpoint="clinic").model.version == 1

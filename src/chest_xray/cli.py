@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,13 +16,16 @@ import typer
 import chest_xray
 from chest_xray.backends import get_backend
 from chest_xray.cli_keys import keys
+from chest_xray.cli_monitor import monitor
 from chest_xray.cli_options import Json, options_from
+from chest_xray.cli_release import Force, TestData, compare
 from chest_xray.console import print_json, say
-from chest_xray.errors import ChestXrayError
+from chest_xray.errors import ChestXrayError, NotDeployedError
 from chest_xray.files import DISK_FULL
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.settings import load_settings
 from chest_xray.training.config import TrainConfig
+from chest_xray.training.footprint import Rates
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ApprovalStatus, ModelVersion
@@ -36,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(monitor, name="monitor")
 app.add_typer(keys, name="keys")
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
@@ -159,21 +164,25 @@ def evaluate(
         print_json(result.model_dump(mode="json"))
     else:
         print_table(evaluation_table(result))
-        say(f"Written to {run / 'evaluation'}: evaluation.json, predictions.parquet, roc.png.")
+        say(f"Written to {run / 'evaluation'}: report.html, evaluation.json, predictions.parquet, roc.png.")
 
 
 @app.command()
-def export(run: Run, data: Data, json: Json = False) -> None:
+@options_from(Rates, "rates")
+def export(run: Run, data: Data, rates: dict[str, Any], json: Json = False) -> None:
     """Write the bundle: the ONNX graph held to PyTorch, and all that travels with it.
 
     Example: cxr export --run runs/first --data data/shards
     """
     from chest_xray.training.export import export as write
 
-    bundle = write(run, data)
+    bundle = write(run, data, Rates.from_options(rates))
     if json:
         print_json({"bundle": str(bundle.root), "digest": bundle.digest, "mean_auroc": bundle.manifest.mean_auroc})
     say(f"Bundle {bundle.digest[:12]}: {bundle.root}")
+
+
+app.command()(compare)
 
 
 @app.command()
@@ -181,13 +190,17 @@ def register(
     bundle: Annotated[Path, typer.Option(help="Folder of a bundle.")],
     by: By,
     model_name: ModelName = DEFAULT_MODEL,
+    data: TestData = None,
+    force: Force = None,
     json: Json = False,
 ) -> None:
-    """Add a bundle to the registry, as PendingManualApproval.
+    """Add a bundle to the registry, as PendingManualApproval, if the promotion gate lets it in.
 
-    Example: cxr register --bundle runs/first/bundle --model-name chest-xray
+    Where a version is Approved, the bundle is compared with the newest of them on the test images in --data.
+
+    Example: cxr register --bundle runs/second/bundle --model-name chest-xray --data data/shards
     """
-    added = get_backend(load_settings()).register(bundle, model_name=model_name, by=by)
+    added = get_backend(load_settings()).register(bundle, model_name=model_name, by=by, data=data or [], force=force)
     _show_versions([added], json)
 
 
@@ -294,18 +307,29 @@ def serve(
     queue: Annotated[int, typer.Option(help="Requests in progress, waiting ones included; others get a 503.")] = 64,
     tls_certificate: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM, unencrypted.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Start without a deployed model, and answer once there is one.")
+    ] = False,
 ) -> None:
-    """Serve the deployed model over HTTP until Ctrl-C.
+    """Serve the deployed model, and the page, over HTTP until Ctrl-C.
 
     Example: cxr serve --port 8000
     """
-    from chest_xray.inference.serve import ServeOptions
+    from chest_xray.inference.serve import ServeOptions, serve_when_deployed
     from chest_xray.inference.serve import serve as run_server
 
     settings = load_settings()
     options = ServeOptions(host, port, deadline, queue, tls_certificate, tls_key)
     options.check()
-    run_server(get_backend(settings).predictor(endpoint), settings, options)
+    find = partial(get_backend(settings).predictor, endpoint)
+    try:
+        predictor = find()
+    except NotDeployedError as error:
+        if not wait:
+            raise NotDeployedError(f"{error} Or start at once with --wait.") from error
+        serve_when_deployed(find, settings, options, endpoint=endpoint)
+    else:
+        run_server(predictor, settings, options, endpoint=endpoint)
 
 
 def _version(asked: bool) -> None:

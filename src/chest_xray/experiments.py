@@ -31,8 +31,9 @@ def configure_mlflow(settings: Settings) -> MlflowClient:
     Raises:
         SettingsError: CXR_MLFLOW_TRACKING_URI is no address that MLflow can use.
     """
-    # MLflow reads both when it is imported.
+    # MLflow reads these when it is imported.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["DO_NOT_TRACK"] = "true"
     import mlflow
     from mlflow.exceptions import MlflowException

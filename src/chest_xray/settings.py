@@ -33,6 +33,15 @@ class Settings(BaseSettings):
         default=None,
         description="torchvision's densenet121-a639ec97.pth, for machines that may not download it.",
     )
+    gate_margin: float = Field(
+        default=0.01, gt=0, lt=1, description="AUROC that a challenger's mean may lie below the champion's."
+    )
+    gate_group_margin: float = Field(
+        default=0.03, gt=0, lt=1, description="The same for a common finding, and for the mean in a group of patients."
+    )
+    gate_floor: float = Field(
+        default=0.5, ge=0, le=1, description="Mean AUROC that the first version of a model must reach."
+    )
     trusted_proxies: Annotated[Networks | None, NoDecode] = Field(
         default=None,
         description="Networks of the proxies that sign users in, separated by commas; only they may name a user.",

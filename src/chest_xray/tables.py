@@ -14,9 +14,11 @@ from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
 from chest_xray.inference.explain import by_urgency
 
 if TYPE_CHECKING:
-    from chest_xray.backends.base import ModelVersion, Prediction
+    from chest_xray.backends.base import GateRecord, ModelVersion, Prediction
     from chest_xray.bundle import Manifest
     from chest_xray.inference.keys import ApiKey
+    from chest_xray.monitoring.agreement import Agreement, Share
+    from chest_xray.training.comparison import Comparison, Difference, MeanDifference
     from chest_xray.training.report import Evaluation, Interval
 
 FILE_WIDTH = 120
@@ -48,6 +50,38 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """B against A: each finding and the mean, then the mean in each group of patients."""
+    title = (
+        f"B = {comparison.b.name}, A = {comparison.a.name}: {comparison.images} "
+        f"{describe_source(comparison.label_version)} of the test list, {comparison.patients} patients"
+    )
+    rounds = f"95% intervals of the paired difference from {comparison.rounds} bootstrap rounds over patients."
+    findings = _table(title=title, caption=f"{rounds} p of findings is Holm's.")
+    groups = _table(title="Mean AUROC in groups of patients", caption=rounds)
+    for table, what in ((findings, "finding"), (groups, "group")):
+        table.add_column(what, no_wrap=True)
+        for name in ("with / without", "A", "B", "B less A (95% interval)", "p"):
+            table.add_column(name, justify="right")
+    for finding, row in comparison.findings.items():
+        findings.add_row(finding, *_difference(row, row.p_holm))
+    findings.add_section()
+    mean = comparison.mean
+    findings.add_row(f"mean of {len(mean.findings)}", *_difference(mean, mean.p), style="bold")
+    for group in comparison.groups:
+        groups.add_row(group.name, *_difference(group.mean, group.mean.p))
+    return [findings, groups]
+
+
+def _difference(row: Difference | MeanDifference, p: float | None) -> tuple[str, ...]:
+    from chest_xray.training.comparison import describe_difference
+
+    counts = f"{row.positives} / {row.negatives}"
+    if row.a is None or row.b is None:
+        return counts, "", "", "too few images", ""
+    return counts, f"{row.a:.3f}", f"{row.b:.3f}", describe_difference(row), "n/a" if p is None else f"{p:.2g}"
+
+
 def prediction_table(title: str, prediction: Prediction, manifest: Manifest, top: int) -> Table:
     """The `top` findings of one film, those over their operating point first."""
     model = prediction.model
@@ -66,11 +100,14 @@ def prediction_table(title: str, prediction: Prediction, manifest: Manifest, top
 
 
 def prediction_row(file: str, prediction: Prediction) -> dict[str, Any]:
-    """The same for programs, all findings in their order, no number rounded."""
+    """The same for programs, all findings in their order, no number rounded; `locations` of those with a heat map."""
+    from chest_xray.inference.zones import locations
+
     return {
         "file": file,
         "model": asdict(prediction.model),
         "findings": [asdict(score) for score in prediction.findings],
+        "locations": locations(prediction),
         "timings_ms": dict(prediction.timings_ms),
         "notice": RESEARCH_USE_ONLY,
     }
@@ -79,7 +116,7 @@ def prediction_row(file: str, prediction: Prediction) -> dict[str, Any]:
 def versions_table(versions: Sequence[ModelVersion]) -> Table:
     """Registry versions with who and when."""
     table = _table()
-    for name in ("model", "version", "state", "mean AUROC", "digest", "last step"):
+    for name in ("model", "version", "state", "mean AUROC", "digest", "gate", "last step"):
         table.add_column(name, no_wrap=name != "last step")
     for row in versions:
         phantom = " (phantoms)" if row.label_version == PHANTOM else ""
@@ -88,8 +125,16 @@ def versions_table(versions: Sequence[ModelVersion]) -> Table:
         if row.decided_at is not None:
             reason = f": {row.reason}" if row.reason else ""
             step = f"{row.status} by {row.decided_by}, {row.decided_at:%Y-%m-%d}{reason}"
-        table.add_row(row.model_name, str(row.version), row.status, auroc, row.digest[:12], step)
+        table.add_row(row.model_name, str(row.version), row.status, auroc, row.digest[:12], _gate(row.gate), step)
     return table
+
+
+def _gate(gate: GateRecord | None) -> str:
+    if gate is None:
+        return "none"
+    against = "floor" if gate.champion is None else f"version {gate.champion}"
+    found = f"{gate.outcome.replace('_', ' ')}, {against}"
+    return f"{found}, forced" if gate.forced else found
 
 
 def version_rows(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
@@ -113,6 +158,36 @@ def keys_table(keys: Sequence[ApiKey]) -> Table:
         state = "in use" if key.revoked is None else f"revoked {key.revoked:%Y-%m-%d %H:%M}"
         table.add_row(key.id, key.name, str(key.rate), f"{key.created:%Y-%m-%d %H:%M}", state)
     return table
+
+
+def agreement_table(found: Agreement) -> Table:
+    """Readers' judgements beside the model's flags, a row for each finding that was judged.
+
+    `not compared` are judgements of a finding that the model has no operating point for.
+    """
+    since = "" if found.since is None else f" since {found.since}"
+    models = ", ".join(f"{name}: {count}" for name, count in found.models.items()) or "none"
+    table = _table(
+        title=f"{found.endpoint}: feedback on {found.events} films{since}, {found.notes} of them with a note",
+        caption=f"Films by model: {models}. Not in the audit log: {len(found.unmatched)}. "
+        "95% intervals (Wilson), of the films that readers judged only.",
+    )
+    table.add_column("finding", no_wrap=True)
+    for name in ("judged", "agreed", "missed", "false alarms", "sensitivity", "PPV", "not compared"):
+        table.add_column(name, justify="right", no_wrap=name in ("sensitivity", "PPV"))
+    for finding, row in found.findings.items():
+        if row.judged or row.not_compared:
+            counts = (row.judged, row.agreed, row.missed, row.false_alarms)
+            table.add_row(
+                finding, *map(str, counts), _share(row.sensitivity), _share(row.ppv), str(row.not_compared or "")
+            )
+    return table
+
+
+def _share(share: Share) -> str:
+    if share.value is None or share.ci95 is None:
+        return "n/a"
+    return f"{share.value:.2f} ({share.ci95[0]:.2f} to {share.ci95[1]:.2f})"
 
 
 def _table(title: str | None = None, caption: str | None = None) -> Table:

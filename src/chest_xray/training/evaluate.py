@@ -19,6 +19,9 @@ from chest_xray.errors import TrainingError
 from chest_xray.files import sha256_of, write_atomically
 from chest_xray.findings import FINDINGS, describe_source
 from chest_xray.training.calibrate import FEWEST_CASES, apply_calibration, calibrate, youden_point
+from chest_xray.training.evaluation_report import REPORT, write_report
+from chest_xray.training.localise.maps import network_maps
+from chest_xray.training.localise.measure import localise
 from chest_xray.training.metrics import Bootstrapped, Floats, interval95, patient_bootstrap
 from chest_xray.training.model import ChestXrayNet, load_weights
 from chest_xray.training.plots import RocCurve, plot_roc
@@ -57,6 +60,8 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
         if done is not None:
             say(f"{folder.evaluation} holds this evaluation already.")
         result = done or _evaluate(folder, record, shards, rounds, seed)
+        if done is None or not (folder.evaluation / REPORT).is_file():
+            write_report(folder.evaluation)
         _track(folder, record, result, settings)
     return result
 
@@ -74,6 +79,9 @@ def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, rounds:
     profiles = fit_profiles(shards.labels[rows["val"]], logits["val"], record.positive_weights, weights)
     labels, patients = shards.labels[rows["test"]], shards.patients[rows["test"]]
     sampled = patient_bootstrap(labels, logits["test"], patients, rounds=rounds, seed=seed)
+    localised = localise(
+        shards, lambda films: network_maps(model, shards, films, device), rounds=rounds, seed=seed
+    )  # fmt: skip
     evaluation = Evaluation(
         images=len(rows["test"]),
         patients=len(np.unique(patients)),
@@ -83,7 +91,10 @@ def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, rounds:
         bootstrap=Bootstrap(rounds=rounds, seed=seed),
         mean=_mean_metrics(sampled),
         findings={name: _finding_metrics(sampled, k, labels[:, k]) for k, name in enumerate(FINDINGS)},
+        localisation=localised.report if localised else None,
     )
+    if localised and localised.panel:
+        write_atomically(folder.evaluation / "localisation.png", localised.panel)
     write_atomically(folder.evaluation / "predictions.parquet", _predictions(shards, rows, logits, profiles))
     write_atomically(folder.evaluation / "roc.png", _roc_plot(evaluation, labels, logits["test"]))
     write_atomically(folder.evaluation / "profiles.json", profiles.model_dump_json(indent=2).encode())
@@ -214,6 +225,6 @@ def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, se
     if evaluation.mean.auroc is not None:
         values["test_auroc"] = evaluation.mean.auroc
     tracker.metrics(values, step=record.best_epoch)
-    for name in ("evaluation.json", "roc.png"):
+    for name in ("evaluation.json", "roc.png", REPORT):
         tracker.artifact(folder.evaluation / name)
     tracker.end("FINISHED")

@@ -34,6 +34,7 @@ from chest_xray.files import sha256_of
 from chest_xray.images.preprocess import preprocess
 from chest_xray.training.baseline import baseline_rows, run_graph, write_baseline
 from chest_xray.training.evaluate import load_run_model
+from chest_xray.training.footprint import STATED_NOTHING, Rates
 from chest_xray.training.guard import FittedGuard, fit_guard
 from chest_xray.training.model import ChestXrayNet, Explained
 from chest_xray.training.model_card import write_model_card
@@ -57,12 +58,13 @@ class _Explainer(nn.Module):
         return self.model.explain(image)
 
 
-def export(run: Path, data: Path) -> Bundle:
-    """Write RUN/bundle, or return it when it is there already with this run's weights and evaluation.
+def export(run: Path, data: Path, rates: Rates = STATED_NOTHING) -> Bundle:
+    """Write RUN/bundle, or return it when it is there already with this run's weights, evaluation and card.
 
     Args:
         run: a run that `cxr train` and `cxr evaluate` finished.
         data: its shards, for the guard, the baseline and for holding ONNX to PyTorch on real input.
+        rates: power, grid and price of the machine that trained, for the card.
 
     Raises:
         TrainingError: the run is not finished or not evaluated, its evaluation is of other weights, or there are too
@@ -72,13 +74,13 @@ def export(run: Path, data: Path) -> Bundle:
     folder, shards = RunFolder(run), Shards.open(data)
     record = folder.record()
     with folder.alone():
-        return _export(folder, record, shards)
+        return _export(folder, record, shards, rates)
 
 
-def _export(folder: RunFolder, record: TrainingRecord, shards: Shards) -> Bundle:
+def _export(folder: RunFolder, record: TrainingRecord, shards: Shards, rates: Rates) -> Bundle:
     evaluation, profiles = read_evaluation(folder.evaluation)
     _check_evaluation(folder, record, shards, evaluation, profiles)
-    done = _exported(folder, evaluation)
+    done = _exported(folder, record, evaluation, rates)
     if done is not None:
         say(f"{folder.bundle} holds this run already: nothing to do.")
         return done
@@ -87,7 +89,7 @@ def _export(folder: RunFolder, record: TrainingRecord, shards: Shards) -> Bundle
         shutil.rmtree(left_behind, ignore_errors=True)
     scratch.mkdir()
     try:
-        _write_bundle(scratch, folder, record, shards, evaluation, profiles)
+        _write_bundle(scratch, folder, record, shards, evaluation, profiles, rates)
         if folder.bundle.exists():
             folder.bundle.rename(before)
         scratch.rename(folder.bundle)
@@ -104,6 +106,7 @@ def _write_bundle(
     shards: Shards,
     evaluation: Evaluation,
     profiles: Profiles,
+    rates: Rates,
 ) -> None:
     model = load_run_model(folder, record).cpu()
     write_onnx(model, record.image_size, root / "model.onnx")
@@ -117,8 +120,9 @@ def _write_bundle(
     (root / GUARD_FILE).write_bytes(fitted.statistics.to_bytes())
     shutil.copy2(folder.weights, root / "weights.safetensors")
     shutil.copy2(folder.evaluation / "evaluation.json", root / "evaluation.json")
-    (root / "model_card.md").write_text(write_model_card(record, evaluation), encoding="utf-8")
-    write_manifest(root, _manifest(root, record, evaluation, profiles, golden, fitted))
+    manifest = _manifest(root, record, evaluation, profiles, golden, fitted)
+    (root / "model_card.md").write_text(write_model_card(manifest, record, evaluation, rates), encoding="utf-8")
+    write_manifest(root, manifest.model_copy(update={"files": hash_files(root)}))
 
 
 def write_onnx(model: ChestXrayNet, image_size: int, path: Path) -> None:
@@ -231,12 +235,14 @@ def _check_evaluation(
         )
 
 
-def _exported(folder: RunFolder, evaluation: Evaluation) -> Bundle | None:
-    """The bundle that stands there, when it is whole and of this evaluation."""
+def _exported(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, rates: Rates) -> Bundle | None:
+    """The bundle that stands there, when it is whole, of this evaluation and with the card that would be written."""
     try:
         bundle = load_bundle(folder.bundle)
     except BundleError:
         return None
     same = bundle.manifest.files["evaluation.json"] == sha256_of(folder.evaluation / "evaluation.json")
     same = same and bundle.manifest.files["weights.safetensors"] == evaluation.weights_sha256
+    card = write_model_card(bundle.manifest, record, evaluation, rates)
+    same = same and (bundle.root / "model_card.md").read_text(encoding="utf-8") == card
     return bundle if same else None

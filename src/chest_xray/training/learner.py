@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Progress:
     best_score: float = -math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
     mlflow_run: str = ""
+    seconds: float = 0.0
 
 
 class Learner:
@@ -71,6 +73,7 @@ class Learner:
         self.at = Progress()
         self.loader = Loader(shards, pin=self.device.type == "cuda")
         self.steps_per_epoch = len(self.train_rows) // config.batch_size
+        self._counted_until = time.monotonic()
 
     @property
     def step(self) -> int:
@@ -118,8 +121,16 @@ class Learner:
             if name.startswith(EMA_PREFIX)
         }
 
+    def count_seconds(self) -> float:
+        """Add the time since the last count to the run's seconds; returns their sum."""
+        now = time.monotonic()
+        self.at.seconds += now - self._counted_until
+        self._counted_until = now
+        return self.at.seconds
+
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
+        self.count_seconds()
         return {
             "identity": self.identity(),
             "progress": asdict(self.at),
@@ -147,6 +158,7 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.best = state["best"]
         self.at = Progress(**state["progress"])
+        self._counted_until = time.monotonic()
 
     def _average(self, averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         """Exponential average whose decay grows with the updates, so that early weights are forgotten."""

@@ -1,57 +1,78 @@
-"""model_card.md: what a reader must know before trusting a number of this model."""
+"""model_card.md: what a reader must know before trusting a number of this model.
+
+In the form of Hugging Face's model cards: metadata in YAML with a model-index, then the text (Mitchell et al., "Model
+Cards for Model Reporting", FAT* 2019). Made from evaluation.json, the manifest and the run's record alone.
+"""
 
 from __future__ import annotations
 
-from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
-from chest_xray.training.report import Evaluation, Interval
+from typing import TYPE_CHECKING
+
+from chest_xray.bundle import Manifest
+from chest_xray.findings import FINDINGS, PHANTOM, describe_source
+from chest_xray.training.footprint import STATED_NOTHING, Footprint, Rates
+from chest_xray.training.model_card_sections import SECTIONS, Facts
+from chest_xray.training.report import Evaluation
 from chest_xray.training.run import TrainingRecord
 
-_TEMPLATE = """# Model card: DenseNet121, 14 findings of NIH ChestX-ray14
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
-{notice}
-
-- Trained on: {source} (data {data_hash}), {image_size}x{image_size} grey pixels, best of {epochs} epochs: {best_epoch}.
-- Code: {git_revision}; started from: {init}.
-- Tested on: {images} test images of {patients} patients, mean AUROC {mean}.
-- Intervals: 95%, {rounds} bootstrap rounds over patients.
-
-| finding | positives | AUROC | AUPRC |
-|---|---|---|---|
-{rows}
-
-## Limits
-
-- Made for frontal chest radiographs of adults. Laterals, other body parts and photographs are outside of it.
-- NIH's labels are mined from reports and noisy. Calibration and operating points hold for the prevalence of the
-  validation images, not for another hospital's.
-- Findings with fewer than 10 validation cases have no operating point and are never flagged.
-"""
+MODEL_NAME = "DenseNet121, 14 findings of NIH ChestX-ray14"
 
 
-def write_model_card(record: TrainingRecord, evaluation: Evaluation) -> str:
-    """Markdown, from the run's record and its evaluation alone."""
-    rows = [
-        f"| {name} | {m.positives} | {_value(m.auroc, m.ci95)} | {_value(m.auprc, m.auprc_ci95)} |"
-        for name, m in evaluation.findings.items()
-    ]
-    return _TEMPLATE.format(
-        notice=RESEARCH_USE_ONLY,
-        source=describe_source(record.label_version),
-        data_hash=record.data_hash[:12],
-        image_size=record.image_size,
-        epochs=len(record.history),
-        best_epoch=record.best_epoch,
-        git_revision=record.git_revision or "unknown revision",
-        init=record.config.init,
-        images=evaluation.images,
-        patients=evaluation.patients,
-        mean=_value(evaluation.mean.auroc, evaluation.mean.ci95),
-        rounds=evaluation.bootstrap.rounds,
-        rows="\n".join(rows),
+def write_model_card(
+    manifest: Manifest, record: TrainingRecord, evaluation: Evaluation, rates: Rates = STATED_NOTHING
+) -> str:
+    """The card: YAML between two lines of dashes, then Markdown."""
+    footprint = Footprint(seconds=record.seconds, device=record.device, rates=rates)
+    facts = Facts(manifest=manifest, record=record, evaluation=evaluation, footprint=footprint)
+    sections = [section(facts) for section in SECTIONS]
+    return f"---\n{card_metadata(facts)}\n---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def card_metadata(facts: Facts) -> str:
+    """The YAML of the metadata, with a model-index of the mean and of each finding that has a value."""
+    from huggingface_hub import ModelCardData
+
+    phantom = facts.evaluation.label_version == PHANTOM
+    data = ModelCardData(
+        language="en",
+        license="apache-2.0",
+        library_name="onnx",
+        pipeline_tag="image-classification",
+        tags=["chest-x-ray", "radiology", "multi-label", "densenet121", "onnx", "research-use-only"],
+        datasets=None if phantom else ["NIH-ChestX-ray14"],
+        metrics=["roc_auc"],
+        model_name=MODEL_NAME,
+        eval_results=_results(facts),
     )
+    return data.to_yaml()
 
 
-def _value(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return "n/a (one class only)"
-    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+def _results(facts: Facts) -> list[EvalResult]:
+    evaluation = facts.evaluation
+    values = [
+        ("roc_auc", "mean AUROC", evaluation.mean.auroc),
+        ("average_precision", "mean AUPRC", evaluation.mean.auprc),
+    ]
+    values += [("roc_auc", f"AUROC, {name}", evaluation.findings[name].auroc) for name in FINDINGS]
+    return [_result(facts, kind, name, value) for kind, name, value in values if value is not None]
+
+
+def _result(facts: Facts, kind: str, name: str, value: float) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    evaluation = facts.evaluation
+    phantom = evaluation.label_version == PHANTOM
+    return EvalResult(
+        task_type="image-classification",
+        task_name="Multi-label classification of chest radiographs",
+        dataset_type="cxr-phantom" if phantom else "nih-chest-xray14",
+        dataset_name=f"{describe_source(evaluation.label_version)}, test list",
+        dataset_split=evaluation.split,
+        dataset_revision=evaluation.data_hash,
+        metric_type=kind,
+        metric_name=name,
+        metric_value=round(value, 4),
+    )

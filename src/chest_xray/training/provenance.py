@@ -7,6 +7,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 _LIBRARIES = ("chest-xray-classifier", "numpy", "onnx", "onnxruntime", "pillow", "torch")
 
 
@@ -19,6 +21,11 @@ def git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or the accelerator's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def library_versions() -> dict[str, str]:

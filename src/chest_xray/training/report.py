@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chest_xray.bundle import FindingProfile, Probability, Sha256
 from chest_xray.errors import TrainingError
 from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.training.localise.report import LocalisationReport
 
 Interval = tuple[Probability, Probability]
 
@@ -64,6 +65,9 @@ class Evaluation(_Frozen):
     bootstrap: Bootstrap
     mean: MeanMetrics
     findings: dict[str, FindingMetrics]
+    localisation: LocalisationReport | None = Field(
+        default=None, description="Heat maps against boxes; None where no test image has one."
+    )
 
 
 class Profiles(_Frozen):

@@ -44,6 +44,10 @@ class TrainingRecord(BaseModel):
     git_revision: str | None
     versions: dict[str, str]
     mlflow_run: str | None
+    device: str | None = Field(default=None, description="What trained: `cpu`, or the accelerator's name.")
+    seconds: float | None = Field(
+        default=None, description="Wall-clock seconds of training and validating; what a kill lost is not in it."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def predict_logits(
     """
     model.eval()
     order = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-    with progress(title, len(rows)) as advance, _plain_fp32():
+    with progress(title, len(rows)) as advance, plain_fp32():
         found = []
         for logits in _logit_batches(model, shards, order, device, bf16=bf16):
             found.append(logits)
@@ -51,7 +51,7 @@ def _logit_batches(
 
 
 @contextmanager
-def _plain_fp32() -> Iterator[None]:
+def plain_fp32() -> Iterator[None]:
     """CuDNN rounds fp32 convolutions to TF32 unless told otherwise; the exported graph does not."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False

@@ -20,7 +20,7 @@ from chest_xray.training.checkpoint import CHECKPOINT, load_checkpoint, save_che
 from chest_xray.training.interruption import Interruption
 from chest_xray.training.learner import Learner, difference
 from chest_xray.training.loader import epoch_order
-from chest_xray.training.provenance import git_revision, library_versions
+from chest_xray.training.provenance import device_name, git_revision, library_versions
 from chest_xray.training.run import Epoch, RunFolder, TrainingRecord
 from chest_xray.training.tracking import Tracker
 
@@ -154,6 +154,8 @@ def _finish(learner: Learner, folder: RunFolder, tracker: Tracker) -> None:
         git_revision=git_revision(),
         versions=library_versions(),
         mlflow_run=at.mlflow_run,
+        device=device_name(learner.device),
+        seconds=learner.count_seconds(),
     )
     write_atomically(folder.weights, save(learner.best))
     write_atomically(folder.output / "curves.png", plot_curves(record.history))

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from chest_xray.backends.base import ModelIdentity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chest_xray.backends.base import ApprovalStatus, Endpoint, ModelVersion, Predictor
     from chest_xray.backends.local.endpoints import Endpoints
-    from chest_xray.backends.local.registry import Decision, Registry
+    from chest_xray.backends.local.registry import Registry
+    from chest_xray.backends.local.registry_tags import Decision
     from chest_xray.settings import Settings
     from chest_xray.training.config import TrainConfig
 
@@ -35,9 +38,17 @@ class LocalBackend:
 
         return train(data, output, config, self._settings)
 
-    def register(self, bundle: Path, *, model_name: str, by: str) -> ModelVersion:
-        """Add a bundle as the next version of `model_name`, PendingManualApproval."""
-        return self._registry.register(bundle, model_name=model_name, by=by)
+    def register(
+        self, bundle: Path, *, model_name: str, by: str, data: Sequence[Path] = (), force: str | None = None
+    ) -> ModelVersion:
+        """Add a bundle as the next version of `model_name`, PendingManualApproval, if the gate lets it in."""
+        from chest_xray.backends.local.promotion import register
+
+        return register(self._registry, self._settings, bundle, model_name=model_name, by=by, data=data, force=force)
+
+    def fetch(self, model_name: str, version: int, into: Path) -> Path:
+        """Copy a version's bundle below the folder `into`; returns where."""
+        return self._registry.fetch(model_name, version, into)
 
     def models(self, model_name: str | None = None) -> list[ModelVersion]:
         """Every version of one model or of all, newest last."""

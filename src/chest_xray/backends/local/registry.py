@@ -5,6 +5,9 @@ way the same calls serve a sqlite file and a shared server, which refuses versio
 caller's machine. Artifacts cannot be made read-only there; the digest in the version's tags is what a bundle is held
 to each time it leaves the registry.
 
+What the promotion gate found is in tags of 256 characters (`gate_outcome`, `gate_champion`, `gate_summary`,
+`gate_forced`) and whole in `gate_verdict`; the comparison behind it is an artifact beside the bundle.
+
 Decisions are tags that are added and never changed, `decision_<time>_<random>`; the newest one is the version's state.
 The plain tags (`approval_status`, `decided_by`, ...) repeat it for people who look at MLflow's own page.
 """
@@ -18,36 +21,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-
 from chest_xray.backends.base import APPROVAL_STATUSES, ApprovalStatus, ModelVersion
 from chest_xray.backends.local.names import check_name
+from chest_xray.backends.local.registry_tags import (
+    DECISION,
+    Decision,
+    gate_tags,
+    read_decisions,
+    read_version,
+    registration_tags,
+)
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
-from chest_xray.errors import BundleError, NotApprovedError, RegistryError, SettingsError
+from chest_xray.errors import BundleError, GateError, NotApprovedError, RegistryError, SettingsError
 from chest_xray.experiments import configure_mlflow, experiment_id, one_line_errors
 from chest_xray.lock import only_one
+from chest_xray.training.gate import SHORT, GateVerdict
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
     from chest_xray.settings import Settings
+    from chest_xray.training.comparison import Comparison
 
 EXPERIMENT: Final = "registered-bundles"
+COMPARISON: Final = "gate/comparison.json"
 _ARTIFACT: Final = "bundle"
-_DECISION: Final = "decision_"
 _PAGE: Final = 200
-
-
-class Decision(BaseModel):
-    """Who set a version's state, when (UTC) and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    status: ApprovalStatus
-    by: str
-    at: AwareDatetime
-    reason: str | None
 
 
 class Registry:
@@ -57,24 +57,36 @@ class Registry:
         self._settings = settings
         self._client = configure_mlflow(settings)
 
-    def register(self, bundle: Path, *, model_name: str, by: str) -> ModelVersion:
-        """Copy a bundle in as the next version of `model_name`, PendingManualApproval.
+    def register(
+        self, bundle: Path, *, model_name: str, by: str, gate: GateVerdict, comparison: Comparison | None = None
+    ) -> ModelVersion:
+        """Copy a bundle in as the next version of `model_name`, PendingManualApproval, with the gate's verdict.
 
         A bundle that the model already has is not added again: its version is returned, and a line says so.
 
         Raises:
             BundleError: the bundle is incomplete or altered.
+            GateError: the verdict is no pass and nobody forces it, or it is against another champion than today's.
         """
         check_name("model", model_name)
         by = _person(by)
         verified = load_bundle(bundle)
         busy = RegistryError("Another registration is under way. Run this again when it is done.")
         with only_one(self._settings.home_dir / "mlflow" / "register.lock", busy), self._one_line_errors():
-            for found in self._versions(model_name):
-                if found.digest == verified.digest:
-                    say(f"{model_name} has this bundle already: version {found.version}, {found.status}.")
-                    return found
-            return self._add(verified, model_name, by)
+            if (found := self._find(model_name, verified.digest)) is not None:
+                return found
+            _check_verdict(gate, self._champion(model_name), model_name)
+            return self._add(verified, model_name, by, gate, comparison)
+
+    def find(self, model_name: str, digest: str) -> ModelVersion | None:
+        """The version that holds a bundle, by its digest, with a line that says so; None where the bundle is new."""
+        with self._one_line_errors():
+            return self._find(check_name("model", model_name), digest)
+
+    def champion(self, model_name: str) -> ModelVersion | None:
+        """The newest Approved version; None where there is none."""
+        with self._one_line_errors():
+            return self._champion(check_name("model", model_name))
 
     def models(self, model_name: str | None = None) -> list[ModelVersion]:
         """Every version of one model or of all, by name, newest last.
@@ -108,7 +120,7 @@ class Registry:
         """Every decision on a version, oldest first. A version that was only registered has none."""
         self.get(model_name, version)
         with self._one_line_errors():
-            return _decisions(self._client.get_model_version(model_name, str(version)))
+            return read_decisions(self._client.get_model_version(model_name, str(version)))
 
     def set_approval(
         self, model_name: str, version: int, status: ApprovalStatus, *, by: str, reason: str | None
@@ -118,16 +130,20 @@ class Registry:
         Raises:
             RegistryError: the registry has no such model or version.
             SettingsError: `status` is no state, or `by` names nobody.
+            GateError: it is to be approved without a reason, and was not compared with today's champion or did not
+                pass the gate.
         """
         if status not in APPROVAL_STATUSES:
             raise SettingsError(f"status is {status!r}; expected one of {', '.join(APPROVAL_STATUSES)}.")
-        decision = Decision(status=status, by=_person(by), at=datetime.now(UTC), reason=reason or None)
+        decision = Decision(status=status, by=_person(by), at=datetime.now(UTC), reason=(reason or "").strip() or None)
         found = self.get(model_name, version)
         if (found.status, found.decided_by, found.reason) == (decision.status, decision.by, decision.reason):
             say(f"{model_name} version {version} is {status} already: nothing to do.")
             return found
+        if status == "Approved" and decision.reason is None:
+            _check_gate(found, self.champion(model_name))
         tags = {
-            f"{_DECISION}{decision.at:%Y%m%dT%H%M%S.%fZ}_{uuid.uuid4().hex[:8]}": decision.model_dump_json(),
+            f"{DECISION}{decision.at:%Y%m%dT%H%M%S.%fZ}_{uuid.uuid4().hex[:8]}": decision.model_dump_json(),
             "approval_status": status,
             "decided_by": decision.by,
             "decided_at": decision.at.isoformat(),
@@ -176,10 +192,25 @@ class Registry:
             )
         return copy
 
-    def _add(self, bundle: Bundle, model_name: str, by: str) -> ModelVersion:
+    def _find(self, model_name: str, digest: str) -> ModelVersion | None:
+        for found in self._versions(model_name):
+            if found.digest == digest:
+                say(f"{model_name} has this bundle already: version {found.version}, {found.status}.")
+                return found
+        return None
+
+    def _champion(self, model_name: str) -> ModelVersion | None:
+        versions = self._versions(model_name)
+        return next((found for found in reversed(versions) if found.status == "Approved"), None)
+
+    def _add(
+        self, bundle: Bundle, model_name: str, by: str, gate: GateVerdict, comparison: Comparison | None
+    ) -> ModelVersion:
         experiment = experiment_id(self._client, self._settings, EXPERIMENT)
         run = self._client.create_run(experiment, run_name=f"{model_name}-{bundle.digest[:12]}")
         self._client.log_artifacts(run.info.run_id, str(bundle.root), _ARTIFACT)
+        if comparison is not None:
+            self._client.log_text(run.info.run_id, comparison.model_dump_json(indent=2), COMPARISON)
         self._client.set_terminated(run.info.run_id)
         if model_name not in self._all_names():
             self._client.create_registered_model(model_name)
@@ -188,9 +219,9 @@ class Registry:
             model_name,
             source=f"{run.info.artifact_uri}/{_ARTIFACT}",
             run_id=run.info.run_id,
-            tags=_registration_tags(bundle, by),
+            tags=registration_tags(bundle, by) | gate_tags(gate),
         )
-        return _read(self._client.get_model_version(model_name, added.version))
+        return read_version(self._client.get_model_version(model_name, added.version))
 
     def _names(self) -> list[str]:
         return sorted(name for name in self._all_names() if self._versions(name))
@@ -215,51 +246,36 @@ class Registry:
             token = page.token
             if not token:
                 break
-        ours = [_read(version) for version in found if "bundle_digest" in version.tags]
+        ours = [read_version(version) for version in found if "bundle_digest" in version.tags]
         return sorted(ours, key=lambda version: version.version)
 
     def _one_line_errors(self) -> AbstractContextManager[None]:
         return one_line_errors(self._settings, RegistryError)
 
 
-def _registration_tags(bundle: Bundle, by: str) -> dict[str, str]:
-    manifest = bundle.manifest
-    return {
-        "approval_status": "PendingManualApproval",
-        "bundle_digest": bundle.digest,
-        "registered_by": by,
-        "registered_at": datetime.now(UTC).isoformat(),
-        "mean_auroc": "" if manifest.mean_auroc is None else repr(manifest.mean_auroc),
-        "label_version": manifest.provenance.label_version,
-        "data_hash": manifest.provenance.data_hash,
-        "git_revision": manifest.provenance.git_revision or "",
-        "training_run": manifest.provenance.training_run or "",
-    }
+def _check_verdict(gate: GateVerdict, champion: ModelVersion | None, model_name: str) -> None:
+    """Hold a verdict to the champion of the moment at which the version is added."""
+    if gate.outcome != "passed" and not gate.forced:
+        raise GateError(f"The gate's verdict is {gate.summary}. Give a reason to register the bundle all the same.")
+    if len(gate.forced or "") > SHORT:
+        raise SettingsError(f"the reason has {len(gate.forced or '')} characters; at most {SHORT} are kept.")
+    current = (None, None) if champion is None else (champion.version, champion.digest)
+    if (gate.champion, gate.champion_digest) != current:
+        raise GateError(f"Another version of {model_name} was approved in the meantime. Run the registration again.")
 
 
-def _read(version: MlflowVersion) -> ModelVersion:
-    tags = version.tags
-    decisions = _decisions(version)
-    last = decisions[-1] if decisions else None
-    return ModelVersion(
-        model_name=version.name,
-        version=int(version.version),
-        status=last.status if last else "PendingManualApproval",
-        digest=tags["bundle_digest"],
-        label_version=tags["label_version"],
-        mean_auroc=float(tags["mean_auroc"]) if tags["mean_auroc"] else None,
-        registered_by=tags["registered_by"],
-        registered_at=datetime.fromisoformat(tags["registered_at"]),
-        decided_by=last.by if last else None,
-        decided_at=last.at if last else None,
-        reason=last.reason if last else None,
-    )
-
-
-def _decisions(version: MlflowVersion) -> list[Decision]:
-    """The keys begin with the time, so their order is the decisions' order."""
-    keys = sorted(key for key in version.tags if key.startswith(_DECISION))
-    return [Decision.model_validate_json(version.tags[key]) for key in keys]
+def _check_gate(version: ModelVersion, champion: ModelVersion | None) -> None:
+    """What may be approved without a word: a version that passed the gate against the champion of today."""
+    name, gate = f"{version.model_name} version {version.version}", version.gate
+    if gate is None:
+        found = "was registered without the promotion gate"
+    elif gate.outcome != "passed":
+        found = f"did not pass the gate ({gate.summary})"
+    elif champion is not None and champion.version not in (version.version, gate.champion):
+        found = f"was not compared with version {champion.version}, which is Approved"
+    else:
+        return
+    raise GateError(f"{name} {found}. Say why it is approved all the same: --reason WHY.")
 
 
 def _person(by: str) -> str:

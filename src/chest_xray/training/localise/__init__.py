@@ -1,0 +1,1 @@
+"""Whether a heat map lies where the finding is: maps of test films against the boxes that readers drew."""

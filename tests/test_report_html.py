@@ -1,0 +1,164 @@
+"""report.html: one file that needs nothing else, warnings first, nothing unescaped, no number but evaluation.json's."""
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from tests.evaluations import evaluation, profiles
+
+from chest_xray.errors import TrainingError
+from chest_xray.findings import FINDINGS
+from chest_xray.training.evaluation_report import render, warnings, write_report
+from chest_xray.training.html_report.charts import Row, forest, thinned, unit_square
+from chest_xray.training.html_report.curves import TestScores, reliability, wilson
+from chest_xray.training.html_report.page import CONTENT_POLICY, Section, page, table
+from chest_xray.training.html_report.sections import Material
+
+
+def scores(n: int = 120) -> TestScores:
+    rng = np.random.default_rng(0)
+    labels = (rng.random((n, 14)) < 0.3).astype(np.uint8)
+    labels[:, FINDINGS.index("Hernia")] = 0
+    logits = labels + rng.standard_normal((n, 14)) - 1
+    return TestScores(labels, logits, 1 / (1 + np.exp(-logits)))
+
+
+def material(panel: bytes | None = None, **changes: object) -> Material:
+    return Material(evaluation(**changes), profiles(), scores(), panel)
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_file_asks_for_nothing_from_elsewhere() -> None:
+    text = render(material(panel=b"\x89PNG"))
+    tags = Tags(text).found
+    names = {name for name, _ in tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "form"}
+    for name, attributes in tags:
+        address = attributes.get("src") or attributes.get("href") or ""
+        assert address == "" or address.startswith(("#", "data:image/png;base64,")), (name, address)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert CONTENT_POLICY.startswith("default-src 'none'")
+    assert f'content="{CONTENT_POLICY}"' in text
+
+
+def test_warnings_stand_before_every_figure_and_name_what_they_are_about() -> None:
+    text = render(material(label_version="phantom"))
+    assert text.index("Read first") < text.index("mean AUROC") < text.index("<svg")
+    found = warnings(evaluation(label_version="phantom"), profiles())
+    assert found[0] == "These are phantom films, drawn by a program. No figure here says anything about patients."
+    assert "Not in the mean, one class only: Hernia." in found
+    assert "No operating point, never flagged: Hernia." in found
+    assert "Heat maps point worse than the finding's average place: Effusion." in found
+    assert "7 boxes are of images that are not there; they are not measured." in found
+
+
+def test_films_of_patients_are_not_called_phantoms() -> None:
+    text = render(material())
+    assert "phantom" not in text.lower()
+    assert "Evaluation on 120 NIH images, labels v2020" in text
+
+
+def test_the_figures_are_those_of_the_evaluation() -> None:
+    text = render(material())
+    assert "0.812 (0.790 to 0.831)" in text
+    assert "0.750 (0.700 to 0.800)" in text
+    assert "one class only" in text
+    assert "<dd>0.812<small>0.790 to 0.831</small></dd>" in text
+    assert "0.40, 0.10, 0.60" in text  # pointing game: network, noise, average place
+
+
+def test_texts_from_data_are_escaped() -> None:
+    text = render(material(label_version='<img src=x onerror="1">'))
+    assert "<img src=x" not in text
+    assert "&lt;img src=x" in text
+    assert "<td>&lt;b&gt;</td>" in table(("a", "b"), [("x", "<b>")])
+    whole = page("<t>", "<u>", "<n>", ["<w>"], [], [Section("key", "<h>", "<p>as it is</p>")])
+    assert not re.search(r"<(t|u|n|w|h)>", whole)
+    assert "<p>as it is</p>" in whole
+
+
+def test_every_chart_is_well_formed_and_has_a_name() -> None:
+    text = render(material())
+    charts = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert len(charts) == 2 + 3 * 14  # AUROC, pointing game; ROC, precision-recall, reliability
+    for chart in charts:
+        root = ET.fromstring(chart)
+        assert root.attrib["aria-label"]
+    assert "nan" not in "".join(charts)
+
+
+def test_a_chart_puts_values_where_they_belong() -> None:
+    svg = forest("t", [Row("a", 0.5, (0.25, 0.75), "0.5", circle=1.0)], 0.0, 1.0)
+    assert 'class="whisker " d="M255.0,11 H465.0"' in svg
+    assert 'cx="360.0" cy="11" r="4.2"' in svg
+    assert 'cx="570.0" cy="11" r="4"' in svg
+    assert 'd="M24.0,126.0 L144.0,6.0"' in unit_square("t", diagonal=True, most=0.2)
+
+
+def test_thinned_curves_keep_their_ends() -> None:
+    curve = thinned(np.linspace(0, 1, 10_000), np.linspace(0, 1, 10_000))
+    assert (len(curve.x), curve.x[0], curve.x[-1]) == (150, 0, 1)
+
+
+def test_bins_hold_equally_many_films_and_their_shares() -> None:
+    probabilities = np.linspace(0, 1, 100)
+    dots = reliability((probabilities > 0.5).astype(np.uint8), probabilities)
+    assert [dot.y for dot in dots] == [0] * 5 + [1] * 5
+    assert dots[0].x == pytest.approx(probabilities[:10].mean())
+    assert dots[0].whisker == (0.0, pytest.approx(0.2775, abs=1e-4))
+
+
+def test_wilsons_interval_is_the_published_one() -> None:
+    """Newcombe 1998, table I: 81 of 263 and 15 of 148."""
+    assert wilson(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+    assert wilson(15, 148) == (pytest.approx(0.0624, abs=1e-4), pytest.approx(0.1605, abs=1e-4))
+
+
+def write_evaluation(folder: Path, **changes: object) -> None:
+    made = scores()
+    columns: dict[str, object] = {"split": ["val"] * 20 + ["test"] * 100}
+    for k, name in enumerate(FINDINGS):
+        columns[f"{name}.label"] = made.labels[:, k]
+        columns[f"{name}.logit"] = made.logits[:, k]
+        columns[f"{name}.probability"] = made.probabilities[:, k]
+    pq.write_table(pa.table(columns), folder / "predictions.parquet")
+    (folder / "evaluation.json").write_text(evaluation(**changes).model_dump_json())
+    (folder / "profiles.json").write_text(profiles().model_dump_json())
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, format="PNG")
+    (folder / "localisation.png").write_bytes(stream.getvalue())
+
+
+def test_the_report_is_made_from_the_files_of_the_evaluation(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, label_version="phantom")
+    assert len(TestScores.read(tmp_path / "predictions.parquet").labels) == 100
+    path = write_report(tmp_path)
+    assert path == tmp_path / "report.html"
+    assert "data:image/png;base64," in path.read_text(encoding="utf-8")
+
+
+def test_a_picture_beside_an_evaluation_of_patients_is_not_taken_in(tmp_path: Path) -> None:
+    write_evaluation(tmp_path)
+    assert "<img" not in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_without_an_evaluation_there_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no evaluation"):
+        write_report(tmp_path)
