@@ -27,7 +27,7 @@ step "Export the bundle"
 "$CXR" export --run "$DEMO/run" --data "$DEMO/shards"
 
 step "Register, approve, deploy"
-"$CXR" register --bundle "$DEMO/run/bundle" --model-name chest-xray-demo --json > "$DEMO/registered.json"
+"$CXR" register --bundle "$DEMO/run/bundle" --model-name chest-xray-demo --data "$DEMO/shards" --json > "$DEMO/registered.json"
 version=$(sed -n 's/^ *"version": \([0-9]*\),$/\1/p' "$DEMO/registered.json")
 "$CXR" approve chest-xray-demo --version "$version" --reason "demo on phantom images"
 "$CXR" deploy --model-name chest-xray-demo --version "$version" --endpoint demo
