@@ -2,6 +2,7 @@
 
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {import("./types.js").ModelCard} ModelCard */
+/** @typedef {import("./types.js").Connection} Connection */
 /** @typedef {import("./types.js").Problem} Problem */
 
 const KEY = "cxr-key";
@@ -59,6 +60,20 @@ export async function sendFeedback(feedback) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(feedback),
   });
+}
+
+/**
+ * What an error says of the server as a whole; null where it is about the one request.
+ * @param {unknown} error
+ * @returns {Connection | null}
+ */
+export function blocks(error) {
+  if (error instanceof Unreachable) return "gone";
+  if (!(error instanceof Refused)) return null;
+  const { status, code } = error.problem;
+  if (status === 401) return "key";
+  if (code === "no_model") return "no-model";
+  return [429, 502, 503, 504].includes(status) ? "busy" : null;
 }
 
 /** Whether the server answers at all. */

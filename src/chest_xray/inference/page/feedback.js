@@ -2,7 +2,7 @@
 
 import { sendFeedback } from "./api.js";
 import { byId, say } from "./dom.js";
-import { itemOf } from "./store.js";
+import { activeItem } from "./store.js";
 import { counted } from "./words.js";
 
 /** @typedef {import("./types.js").Feedback} Feedback */
@@ -62,7 +62,7 @@ export class FeedbackForm {
 
   #noted() {
     this.store.update((state) => {
-      const item = itemOf(state, state.selected);
+      const item = activeItem(state);
       if (item === null) return;
       item.feedback.note = this.#note.value;
       item.feedback.state = "unsent";
@@ -71,7 +71,7 @@ export class FeedbackForm {
 
   /** @param {State} state */
   #render(state) {
-    const item = itemOf(state, state.selected);
+    const item = activeItem(state);
     this.#form.hidden = item === null || item.answer === null || !state.model?.feedback;
     if (item === null) return;
     if (this.#item !== item.id) this.#note.value = item.feedback.note;
@@ -84,7 +84,7 @@ export class FeedbackForm {
   }
 
   async #submit() {
-    const item = itemOf(this.store.state, this.store.state.selected);
+    const item = activeItem(this.store.state);
     if (item === null || item.answer === null) return;
     const { feedback, answer } = item;
     this.store.update(() => {

@@ -3,8 +3,8 @@
 import { byId, h, say } from "./dom.js";
 import { judge } from "./feedback.js";
 import { ordered, ratio } from "./ranking.js";
-import { itemOf } from "./store.js";
-import { findingName, probability, withInterval } from "./words.js";
+import { activeItem } from "./store.js";
+import { findingName, modelName, probability, withInterval } from "./words.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {import("./types.js").FindingProfile} FindingProfile */
@@ -12,29 +12,38 @@ import { findingName, probability, withInterval } from "./words.js";
 /** @typedef {import("./types.js").Score} Score */
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./queue.js").Queue} Queue */
 
 export class Findings {
   #list = byId("findings-list");
   #warnings = byId("warnings");
   #about = byId("about-finding");
+  /** Stands above the scores of a model that the server has no longer. */
+  #outdated = h("p", { class: "warning", hidden: true });
   #event = "";
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
 
-  /** @param {Store} store */
-  constructor(store) {
+  /**
+   * @param {Store} store
+   * @param {Queue} queue scores a film again
+   */
+  constructor(store, queue) {
     this.store = store;
+    this.queue = queue;
+    this.#list.addEventListener("keydown", (event) => this.#step(event));
     store.subscribe((state) => this.#render(state));
   }
 
   /** @param {State} state */
   #render(state) {
-    const item = itemOf(state, state.selected);
+    const item = activeItem(state);
     const answer = item?.answer ?? null;
     byId("findings").classList.toggle("without", answer === null);
     byId("findings").classList.toggle("meaningless", answer?.guard.in_distribution === false);
     if ((answer?.event_id ?? "") !== this.#event) this.#build(item, answer);
     if (item === null || answer === null) return;
+    this.#outdated.hidden = state.model === null || state.model.model.digest === answer.model.digest;
     for (const [finding, row] of this.#rows) mark(row, finding, item, state);
     this.#explain(state.finding, state, answer);
   }
@@ -46,17 +55,38 @@ export class Findings {
   #build(item, answer) {
     this.#event = answer?.event_id ?? "";
     const scores = answer === null ? [] : ordered(answer);
-    this.#rows = new Map(scores.map((score) => [score.finding, this.#row(/** @type {Item} */ (item), score)]));
+    this.#rows = new Map(scores.map((score, i) => [score.finding, this.#row(/** @type {Item} */ (item), score, i)]));
     this.#list.replaceChildren(...this.#rows.values());
     this.#warnings.replaceChildren(...(answer === null ? [] : warnings(answer)));
     say(this.#about, "");
+    if (item === null || answer === null) return;
+    const again = h("button", { type: "button", click: () => this.queue.again(item) }, "Score it again");
+    this.#outdated.replaceChildren(`Scored by ${modelName(answer.model)}; the server has another model now. `, again);
+    this.#warnings.append(this.#outdated);
+  }
+
+  /**
+   * Up and down go through the findings where one of them has the focus, and through the films everywhere else.
+   * @param {KeyboardEvent} event
+   */
+  #step(event) {
+    const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const row = event.target instanceof Element ? event.target.closest("[data-finding]") : null;
+    if (way === undefined || row === null || event.shiftKey) return;
+    event.preventDefault();
+    const next = way > 0 ? row.nextElementSibling : row.previousElementSibling;
+    const pick = next?.querySelector(".pick");
+    if (!(next instanceof HTMLElement && pick instanceof HTMLElement)) return;
+    pick.focus();
+    this.store.update((state) => Object.assign(state, { finding: next.dataset.finding, mapShown: true }));
   }
 
   /**
    * @param {Item} item
    * @param {Score} score
+   * @param {number} index of the row
    */
-  #row(item, score) {
+  #row(item, score, index) {
     const { finding, flag } = score;
     const name = findingName(finding);
     const told = () => this.#explain(finding, this.store.state, /** @type {Answer} */ (item.answer));
@@ -65,8 +95,10 @@ export class Findings {
       class: "pick",
       "aria-pressed": "false",
       "aria-describedby": "about-finding",
+      ...(index < 9 ? { "aria-keyshortcuts": String(index + 1) } : {}),
     });
-    pick.append(h("span", { class: "name" }, name), h("span", { class: "flag" }, flagWord(flag)));
+    const digit = h("kbd", { class: "digit", "aria-hidden": "true" }, index < 9 ? String(index + 1) : "");
+    pick.append(digit, h("span", { class: "name" }, name), h("span", { class: "flag" }, flagWord(flag)));
     pick.append(bar(score), h("span", { class: "value" }, probability(score.probability)));
     pick.addEventListener("click", () => this.store.update((state) => pickFinding(state, finding)));
     pick.addEventListener("focus", told);
@@ -107,12 +139,23 @@ export function pickFinding(state, finding) {
 }
 
 /**
+ * Choose the finding of a row; 1 is the first one.
+ * @param {Store} store
+ * @param {number} row
+ */
+export function pickRow(store, row) {
+  const answer = activeItem(store.state)?.answer;
+  const score = answer ? ordered(answer)[row - 1] : undefined;
+  if (score !== undefined) store.update((state) => pickFinding(state, score.finding));
+}
+
+/**
  * Choose the finding `step` rows further down.
  * @param {Store} store
  * @param {number} step
  */
 export function moveFinding(store, step) {
-  const answer = itemOf(store.state, store.state.selected)?.answer;
+  const answer = activeItem(store.state)?.answer;
   if (!answer) return;
   const names = ordered(answer).map((score) => score.finding);
   const now = store.state.finding === null ? -1 : names.indexOf(store.state.finding);

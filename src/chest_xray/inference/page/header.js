@@ -25,12 +25,27 @@ export function addHeader(store, queue) {
     const field = /** @type {HTMLInputElement} */ (byId("key"));
     key.set(field.value.trim());
     field.value = "";
+    // So that a key that is wrong too is asked for again.
+    store.update((state) => {
+      state.connection = "starting";
+    });
     void queue.start();
   });
-  byId("digest").addEventListener(
-    "click",
-    () => void navigator.clipboard.writeText(store.state.model?.model.digest ?? ""),
-  );
+  byId("give-key").addEventListener("click", askForKey);
+  byId("digest").addEventListener("click", () => void copyDigest(store.state.model?.model.digest ?? ""));
+}
+
+/** @param {string} digest */
+async function copyDigest(digest) {
+  const button = byId("digest");
+  await navigator.clipboard.writeText(digest);
+  say(button, "copied");
+  setTimeout(() => say(button, digest.slice(0, 12)), 1500);
+}
+
+function askForKey() {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("key-dialog"));
+  if (!dialog.open) dialog.showModal();
 }
 
 /** @param {State} state */
@@ -43,27 +58,29 @@ function describeModel({ model }) {
       ? ""
       : ` · mean AUROC ${model.mean_auroc.toFixed(3)} on ${SOURCES[source] ?? `NIH films, labels ${source}`}`;
   say(byId("model-name"), `${modelName(model.model)}${auroc}`);
-  say(byId("digest"), model.model.digest.slice(0, 12));
+  const { digest } = model.model;
+  if (byId("digest").title.includes(digest)) return;
+  say(byId("digest"), digest.slice(0, 12));
+  byId("digest").title = `SHA-256 of the model's bundle: ${digest}. Click to copy it.`;
 }
+
+/** @type {Connection} */
+let told = "starting";
 
 /** @param {State} state */
 function describeTrouble({ connection, trouble, items }) {
-  const dialog = /** @type {HTMLDialogElement} */ (byId("key-dialog"));
-  if (connection === "key" && !dialog.open) {
+  // Asked for once: a reader who closes the dialogue finds a button in the banner.
+  if (connection === "key" && told !== "key") {
     say(byId("key-trouble"), trouble);
-    dialog.showModal();
+    askForKey();
   }
-  const banner = byId("banner");
-  const words = bannerWords(
-    connection,
-    trouble,
-    items.some((item) => item.status === "waiting"),
-  );
-  banner.hidden = words === "";
+  told = connection;
+  const waiting = items.some((item) => item.status === "waiting");
+  const words = bannerWords(connection, trouble, waiting);
+  byId("banner").hidden = words === "";
   say(byId("banner-words"), words);
-  const empty = byId("empty");
-  empty.hidden = items.length > 0;
-  empty.classList.toggle("no-model", connection === "no-model");
+  byId("give-key").hidden = connection !== "key";
+  byId("empty").hidden = items.length > 0;
 }
 
 /**

@@ -4,11 +4,17 @@ import { GROUPS, keyName } from "./actions.js";
 import { byId, h } from "./dom.js";
 import { letters } from "./keys.js";
 
+/** Keys whose meaning hangs on where the focus is, or that are nine. */
+const FURTHER = [
+  ["1 to 9", "The finding in that row"],
+  ["↓ or ↑ in the findings", "Next, previous finding"],
+  ["Tab", "Next control"],
+];
 const MOUSE = [
-  ["Drag", "window and level: right is wider, up is brighter"],
-  ["Shift, middle or right drag", "pan"],
-  ["Wheel, pinch", "zoom to the pointer"],
-  ["Double click", "whole film"],
+  ["Drag", "Window and level: right is wider, up is brighter"],
+  ["Shift, middle or right drag", "Pan"],
+  ["Wheel, pinch", "Zoom to the pointer"],
+  ["Double click", "Whole film"],
 ];
 export function openHelp() {
   const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
@@ -22,7 +28,7 @@ export function openHelp() {
         ),
       ),
     );
-    list.append(section("Mouse and fingers", MOUSE));
+    list.append(section("Everywhere", FURTHER), section("Mouse and fingers", MOUSE));
     const box = /** @type {HTMLInputElement} */ (byId("letters"));
     box.checked = letters.areOn();
     box.addEventListener("change", () => letters.set(box.checked));

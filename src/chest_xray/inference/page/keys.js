@@ -10,11 +10,14 @@ export const letters = {
   set: (on) => localStorage.setItem(SETTING, on ? "on" : "off"),
 };
 
-/** @param {(action: string) => void} act */
-export function listenToKeys(act) {
+/**
+ * @param {(action: string) => void} act
+ * @param {() => boolean} isEmpty an empty page needs no keys but those for help and theme; arrows scroll it
+ */
+export function listenToKeys(act, isEmpty) {
   document.addEventListener("keydown", (event) => {
     const action = ACTION_OF_KEY.get(pressed(event));
-    if (action === undefined || isElsewhere(event)) return;
+    if (action === undefined || isElsewhere(event) || (isEmpty() && event.key.startsWith("Arrow"))) return;
     event.preventDefault();
     act(action);
   });
@@ -29,8 +32,8 @@ function pressed({ key, shiftKey }) {
  * Whether the key belongs to something else: a field, a dialog, the browser.
  * @param {KeyboardEvent} event
  */
-function isElsewhere({ key, ctrlKey, metaKey, altKey, target }) {
-  if (ctrlKey || metaKey || altKey) return true;
+function isElsewhere({ key, ctrlKey, metaKey, altKey, target, defaultPrevented }) {
+  if (ctrlKey || metaKey || altKey || defaultPrevented) return true;
   if (key.length === 1 && key !== "?" && !letters.areOn()) return true;
   if (!(target instanceof Element)) return false;
   return target.closest("input:not([type=checkbox]), textarea, select, dialog") !== null;

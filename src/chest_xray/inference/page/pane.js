@@ -1,14 +1,21 @@
 /** One film on the stage: the viewer, what stands in its corners, and what is said where there is no film to show. */
 
+import { blocks } from "./api.js";
 import { h, say } from "./dom.js";
 import { Viewer } from "./viewer/index.js";
 import { filmFacts } from "./words.js";
 
 /** @typedef {import("./viewer/index.js").ViewState} ViewState */
-/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./viewer/index.js").Film} Film */
 /** @typedef {import("./types.js").Item} Item */
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./films.js").Films} Films */
+/**
+ * @typedef {object} PaneEvents
+ * @property {(error: unknown) => void} onError a film could not be had
+ * @property {() => void} onActive the reader turned to this pane
+ * @property {() => void} onView zoom, window or place changed
+ */
 
 /** Where the patient's right and left are when an upright frontal film is turned clockwise. */
 const SIDES = /** @type {const} */ ({
@@ -22,31 +29,37 @@ export class Pane {
   #title = h("p", { class: "corner title" });
   #numbers = h("p", { class: "corner numbers" });
   #value = h("p", { class: "corner value" });
-  #right = h("span", { class: "side", "aria-hidden": "true" }, "R");
-  #left = h("span", { class: "side", "aria-hidden": "true" }, "L");
+  #right = h("span", { class: "side", "aria-hidden": "true", hidden: true }, "R");
+  #left = h("span", { class: "side", "aria-hidden": "true", hidden: true }, "L");
   #words = h("p", { class: "words", role: "status" });
+  #screen = h("div", { class: "screen", tabindex: 0, role: "application", "aria-label": "Film" });
   /** @type {Item | null} */
   #item = null;
   #map = "";
-  #failed = false;
-  /** What `lay` was last asked for: a film may come later. @type {[State, Item | null] | null} */
+  #again = false;
+  /** What `lay` was last asked for: a film may come later. @type {[State, Item | null, number] | null} */
   #asked = null;
-  isReady = false;
+  /** The film that is shown, once it is here. @type {Film | null} */
+  film = null;
 
   /**
    * @param {HTMLElement} host
    * @param {Films} films
-   * @param {(error: unknown) => void} onError
+   * @param {PaneEvents} events
    */
-  constructor(host, films, onError) {
+  constructor(host, films, events) {
     this.host = host;
     this.films = films;
-    this.onError = onError;
-    this.screen = h("div", { class: "screen", tabindex: 0, role: "application", "aria-label": "Film" });
-    this.screen.setAttribute("aria-roledescription", "film viewer");
-    host.replaceChildren(this.screen, this.#title, this.#numbers, this.#value, this.#right, this.#left, this.#words);
-    this.viewer = new Viewer(this.screen, { onChange: (state) => this.#changed(state) });
-    this.#sides(0, false);
+    this.events = events;
+    this.#screen.setAttribute("aria-roledescription", "film viewer");
+    this.#screen.addEventListener("focusin", events.onActive);
+    this.#screen.addEventListener("pointerdown", events.onActive);
+    host.replaceChildren(this.#screen, this.#title, this.#numbers, this.#value, this.#right, this.#left, this.#words);
+    this.viewer = new Viewer(this.#screen, { onChange: (state) => this.#changed(state) });
+  }
+
+  focus() {
+    this.#screen.focus();
   }
 
   /**
@@ -54,68 +67,67 @@ export class Pane {
    * @param {boolean} reachable whether the server can be asked for a film now
    */
   show(item, reachable) {
-    const again = item !== null && item === this.#item && !this.isReady && this.#failed && reachable;
-    if (item === this.#item && !again) return;
+    if (item === this.#item && !(this.#again && reachable)) return;
     this.#item = item;
     this.#map = "";
-    this.isReady = false;
-    this.#failed = false;
+    this.#again = false;
+    this.film = null;
     this.viewer.show(null);
-    this.#sides(0, false);
+    this.#right.hidden = true;
+    this.#left.hidden = true;
     for (const corner of [this.#title, this.#numbers, this.#value]) say(corner, "");
-    say(this.#words, item === null ? "Choose a film of the worklist." : "");
+    say(this.#words, item === null ? "Choose a film in the worklist." : "");
     if (item !== null) void this.#load(item);
   }
 
   /** @param {Item} item */
   async #load(item) {
+    say(this.#title, item.file.name);
     if (item.status === "refused") {
-      say(this.#words, item.reason);
+      say(this.#words, `Refused. ${item.reason}`);
       return;
     }
     say(this.#words, "Fetching the film.");
     try {
       const film = await this.films.load(item);
-      if (this.#item !== item) return;
-      this.isReady = true;
-      say(this.#words, "");
-      say(this.#title, [item.file.name, filmFacts(film.facts)].join("\n"));
-      this.screen.setAttribute("aria-label", `Film ${item.file.name}`);
-      this.viewer.show(film);
-      if (this.#asked !== null) this.lay(...this.#asked);
+      if (this.#item === item) this.#display(item, film);
     } catch (error) {
       if (this.#item !== item) return;
-      this.#failed = true;
+      // A film that the server refuses stays refused; one that it could not be asked for is asked for again.
+      this.#again = blocks(error) !== null;
       say(this.#words, error instanceof Error ? error.message : String(error));
-      this.onError(error);
+      this.events.onError(error);
     }
+  }
+
+  /**
+   * @param {Item} item
+   * @param {Film} film
+   */
+  #display(item, film) {
+    this.film = film;
+    say(this.#words, "");
+    say(this.#title, `${item.file.name}\n${filmFacts(film.facts)}`);
+    this.#screen.setAttribute("aria-label", `Film ${item.file.name}`);
+    this.viewer.show(film);
+    if (this.#asked !== null) this.lay(...this.#asked);
+    this.events.onView();
   }
 
   /**
    * Lay the chosen finding's map over the film.
    * @param {State} state
    * @param {Item | null} item
+   * @param {number} scale the share of the logit in full colour
    */
-  lay(state, item) {
-    this.#asked = [state, item];
+  lay(state, item, scale) {
+    this.#asked = [state, item, scale];
     this.viewer.setOpacity(state.opacity);
     const rows = state.mapShown && state.finding !== null ? item?.answer?.heat_maps[state.finding] : undefined;
-    const map = rows === undefined ? "" : `${item?.answer?.event_id} ${state.finding}`;
-    if (map === this.#map || !this.isReady) return;
+    const map = rows === undefined ? "" : `${item?.answer?.event_id} ${state.finding} ${scale}`;
+    if (map === this.#map || this.film === null) return;
     this.#map = map;
-    this.viewer.setMap(
-      rows === undefined || !item?.answer ? null : { rows, scale: this.fullScale(state, item.answer) },
-    );
-  }
-
-  /**
-   * The share of the logit that is drawn in the last colour: the map's largest, but at least the faint one.
-   * @param {State} state
-   * @param {Answer} answer
-   */
-  fullScale({ finding, model }, answer) {
-    const rows = finding === null ? undefined : answer.heat_maps[finding];
-    return Math.max(model?.faint ?? 0, ...(rows ?? []).flat());
+    this.viewer.setMap(rows === undefined ? null : { rows, scale });
   }
 
   destroy() {
@@ -126,20 +138,22 @@ export class Pane {
   /** @param {ViewState} state */
   #changed({ zoom, window, inverted, pixel, rotation }) {
     const shown = [`${Math.round(100 * zoom)}%`, `W ${Math.round(window.width)}  L ${Math.round(window.level)}`];
-    say(this.#numbers, [...shown, ...(inverted ? ["inverted"] : [])].join("\n"));
-    say(this.#value, pixel === null ? "" : `${pixel.x}, ${pixel.y}: ${Number(pixel.value.toFixed(2))}`);
-    this.#sides(rotation, this.isReady);
+    say(this.#numbers, [...(inverted ? ["inverted"] : []), ...shown].join("\n"));
+    say(this.#value, pixel === null ? "" : `x ${pixel.x}  y ${pixel.y}  value ${Number(pixel.value.toFixed(2))}`);
+    this.#sides(rotation);
+    this.events.onView();
   }
 
   /**
+   * R and L follow from the habit of frontal films. Where the film itself seems to be turned, they would mislead.
    * @param {0 | 90 | 180 | 270} rotation
-   * @param {boolean} shown
    */
-  #sides(rotation, shown) {
+  #sides(rotation) {
+    const turned = this.#item?.answer?.quality.some(({ check }) => check === "rotated") ?? false;
     const [right, left] = SIDES[rotation];
     this.#right.className = `side ${right}`;
     this.#left.className = `side ${left}`;
-    this.#right.hidden = !shown;
-    this.#left.hidden = !shown;
+    this.#right.hidden = turned || this.film === null;
+    this.#left.hidden = turned || this.film === null;
   }
 }

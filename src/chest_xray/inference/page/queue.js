@@ -1,9 +1,10 @@
 /** Sends the worklist's files to the server, a few at a time, and waits where the server asks it to. */
 
-import { fetchModel, isAlive, predict, Refused, Unreachable } from "./api.js";
+import { blocks, fetchModel, isAlive, predict, Refused, Unreachable } from "./api.js";
+import { itemOf } from "./store.js";
 
+/** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").Connection} Connection */
 /** @typedef {import("./store.js").Store} Store */
 
 const AT_ONCE = 2;
@@ -46,12 +47,26 @@ export class Queue {
     for (const request of this.#sent.values()) request.abort();
     this.store.update((state) => {
       state.items = state.items.filter((item) => item.status === "scored" || item.status === "refused");
+      for (const pane of /** @type {const} */ (["selected", "compared"])) {
+        if (itemOf(state, state[pane]) === null) state[pane] = null;
+      }
     });
+  }
+
+  /**
+   * Score a film again, by the model that the server has now.
+   * @param {Item} item
+   */
+  again(item) {
+    this.store.update(() => {
+      Object.assign(item, { answer: null, status: "waiting" });
+    });
+    this.#fill();
   }
 
   /** @param {unknown} error what a request outside of the queue met */
   report(error) {
-    if (stands(error) !== null) this.#halt(error);
+    if (blocks(error) !== null) this.#halt(error);
   }
 
   #fill() {
@@ -71,11 +86,7 @@ export class Queue {
       item.status = "sending";
     });
     try {
-      const answer = await predict(item.file, request.signal);
-      this.store.update((state) => {
-        Object.assign(item, { answer, status: "scored" });
-        state.selected ??= item.id;
-      });
+      this.#scored(item, await predict(item.file, request.signal));
     } catch (error) {
       if (!request.signal.aborted) this.#failed(item, error);
     }
@@ -86,13 +97,29 @@ export class Queue {
 
   /**
    * @param {Item} item
+   * @param {Answer} answer
+   */
+  #scored(item, answer) {
+    this.store.update((state) => {
+      Object.assign(item, { answer, status: "scored" });
+      // The first film that can be read is shown; a better one that comes later does not push it away.
+      state.selected ??= item.id;
+    });
+    // Another model was deployed meanwhile: what the page says of the model must be of the one that answers.
+    if (answer.model.digest !== this.store.state.model?.model.digest) void this.start();
+  }
+
+  /**
+   * @param {Item} item
    * @param {unknown} error
    */
   #failed(item, error) {
-    const waits = stands(error) !== null;
-    this.store.update(() => {
+    const waits = blocks(error) !== null;
+    this.store.update((state) => {
       item.status = waits ? "waiting" : "refused";
       item.reason = error instanceof Error ? error.message : String(error);
+      // Nothing but refused files: the first of them says why in the middle of the page.
+      if (state.items.every(({ status }) => status === "refused")) state.selected ??= state.items[0]?.id ?? null;
     });
     if (waits) this.#halt(error);
   }
@@ -102,7 +129,7 @@ export class Queue {
    * @param {unknown} error
    */
   #halt(error) {
-    const connection = stands(error) ?? "gone";
+    const connection = blocks(error) ?? "gone";
     this.#paused = true;
     this.store.update((state) => {
       state.connection = connection;
@@ -118,18 +145,4 @@ export class Queue {
     if (await isAlive()) await this.start();
     else this.#halt(new Unreachable("The server does not answer."));
   }
-}
-
-/**
- * What an error says of the server as a whole; null where it is about the one request.
- * @param {unknown} error
- * @returns {Connection | null}
- */
-function stands(error) {
-  if (error instanceof Unreachable) return "gone";
-  if (!(error instanceof Refused)) return null;
-  const { status, code } = error.problem;
-  if (status === 401) return "key";
-  if (code === "no_model") return "no-model";
-  return status === 429 || status === 503 || status === 502 || status === 504 ? "busy" : null;
 }

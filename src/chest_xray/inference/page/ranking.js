@@ -3,6 +3,10 @@
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {import("./types.js").Item} Item */
 /** @typedef {import("./types.js").Score} Score */
+/** @typedef {import("./types.js").State} State */
+
+/** A worklist is put in order for each answer that comes in: each answer's own order is found once. */
+const ORDERED = /** @type {WeakMap<Answer, Score[]>} */ (new WeakMap());
 
 /**
  * How far a score is over its operating point: the ratio of both. 0 where there is no operating point.
@@ -27,20 +31,56 @@ export function top(answer) {
  * @returns {Score[]}
  */
 export function ordered(answer) {
-  return answer.findings.toSorted(
+  const known = ORDERED.get(answer);
+  if (known !== undefined) return known;
+  const scores = answer.findings.toSorted(
     (a, b) => Number(b.flag) - Number(a.flag) || ratio(b) - ratio(a) || b.probability - a.probability,
   );
+  ORDERED.set(answer, scores);
+  return scores;
 }
 
 /**
- * Films as they are listed: scored ones by their highest ratio, those unlike the training films after them, because
- * their scores mean nothing, then those that still wait, refused ones last. The order of arrival decides ties, so that
- * a film that waits keeps its place.
+ * Films by urgency: scored ones by their highest ratio, those unlike the training films after them, because their
+ * scores mean nothing, then those that still wait, refused ones last. The order of arrival decides ties.
  * @param {Item[]} items
  * @returns {Item[]}
  */
 export function worklist(items) {
   return items.toSorted((a, b) => group(a) - group(b) || urgency(b) - urgency(a) || a.id - b.id);
+}
+
+/**
+ * Films as they are listed.
+ *
+ * Until the reader chooses a film, the list sorts itself while scores come in. From then on every row keeps its place:
+ * a row that moves away under the pointer, or a film that was read and turns up again further down, costs more than an
+ * order that is not up to date. What came in since is counted on a button, and pressing it sorts again.
+ * @param {State} state
+ * @returns {Item[]}
+ */
+export function listed({ items, order }) {
+  if (order === null) return worklist(items);
+  const place = new Map(order.map((id, i) => [id, i]));
+  return items.toSorted((a, b) => (place.get(a.id) ?? order.length + a.id) - (place.get(b.id) ?? order.length + b.id));
+}
+
+/**
+ * Scored films that an order by urgency would put above one that now stands before them.
+ * @param {State} state
+ */
+export function misplaced(state) {
+  if (state.order === null) return 0;
+  let count = 0;
+  let least = Number.POSITIVE_INFINITY;
+  let last = 0;
+  for (const item of listed(state)) {
+    const scored = group(item) === 0;
+    if (item.answer !== null && (group(item) < last || (scored && urgency(item) > least))) count++;
+    last = Math.max(last, group(item));
+    if (scored) least = Math.min(least, urgency(item));
+  }
+  return count;
 }
 
 /** @param {Item} item */

@@ -1,10 +1,11 @@
-/** The middle of the page: the selected film, perhaps another one beside it, and the heat map of the chosen finding. */
+/** The middle of the page: the film that is looked at, perhaps another one beside it, and the legend of the map. */
 
 import { byId, say } from "./dom.js";
 import { Films } from "./films.js";
 import { Pane } from "./pane.js";
-import { worklist } from "./ranking.js";
-import { itemOf } from "./store.js";
+import { PRESETS, presetOf, presetWindow } from "./presets.js";
+import { listed } from "./ranking.js";
+import { activeItem, itemOf } from "./store.js";
 import { colourTable, drawLegend, link } from "./viewer/index.js";
 import { findingName } from "./words.js";
 
@@ -17,9 +18,9 @@ import { findingName } from "./words.js";
 
 export class Stage {
   #films = new Films();
-  #legend = byId("legend");
   #opacity = /** @type {HTMLInputElement} */ (byId("opacity"));
   #linked = /** @type {HTMLInputElement} */ (byId("linked"));
+  #preset = /** @type {HTMLSelectElement} */ (byId("preset"));
   /** @type {Pane | null} */
   #second = null;
   /** @type {ModelCard | null} */
@@ -33,7 +34,7 @@ export class Stage {
   constructor(store, queue) {
     this.store = store;
     this.queue = queue;
-    this.first = new Pane(byId("first"), this.#films, (error) => queue.report(error));
+    this.#first = this.#pane("first", "selected");
     this.#opacity.addEventListener("input", () =>
       store.update((state) => {
         state.opacity = Number(this.#opacity.value) / 100;
@@ -43,39 +44,69 @@ export class Stage {
     store.subscribe((state) => this.#render(state));
   }
 
+  #first;
+
+  /** The pane that tools and report are about. */
+  get active() {
+    return this.store.state.active === "compared" && this.#second !== null ? this.#second : this.#first;
+  }
+
+  /** The pane beside it, if there is one. */
+  get other() {
+    return this.active === this.#first ? this.#second : this.#first;
+  }
+
   /** @param {ViewerAction} action */
   act(action) {
-    this.#active().viewer.act(action);
+    this.active.viewer.act(action);
+  }
+
+  /** @param {string} [name] of a window preset; without one the next is taken */
+  setPreset(name) {
+    // The first choice of the list is the reader's own window: an option's index is that of the preset after it.
+    const next = PRESETS[this.#preset.selectedIndex % PRESETS.length];
+    const preset = name === undefined ? next : PRESETS.find((known) => known.name === name);
+    const { film, viewer } = this.active;
+    if (preset !== undefined && film !== null) viewer.setWindow(presetWindow(preset, film));
+  }
+
+  /**
+   * @param {string} id of the pane's place
+   * @param {State["active"]} which
+   */
+  #pane(id, which) {
+    const pane = new Pane(byId(id), this.#films, {
+      onError: (error) => this.queue.report(error),
+      onActive: () =>
+        this.store.update((state) => {
+          state.active = which;
+        }),
+      onView: () => this.#describeWindow(),
+    });
+    if (this.#model !== null) pane.viewer.setColours(colourTable(this.#model.colours));
+    return pane;
   }
 
   /** @param {State} state */
   #render(state) {
     this.#colour(state.model);
     this.#compare(state);
-    const item = itemOf(state, state.selected);
-    for (const [pane, shown] of this.#panes(state, item)) {
-      pane.show(shown, state.connection === "ready");
-      pane.lay(state, shown);
+    const shown = [
+      { pane: this.#first, item: itemOf(state, state.selected) },
+      ...(this.#second === null ? [] : [{ pane: this.#second, item: itemOf(state, state.compared) }]),
+    ];
+    // Films side by side share one scale: equal colours are equal shares.
+    const scale = Math.max(...shown.map(({ item }) => fullScale(state, item)));
+    for (const { pane, item } of shown) {
+      pane.show(item, state.connection === "ready");
+      pane.lay(state, item, scale);
+      pane.host.classList.toggle("active", state.comparing && pane === this.active);
     }
-    this.#describe(state, item);
-    const next = item === null ? undefined : following(state, item);
+    this.#describeMap(state, activeItem(state), scale);
+    this.#describeWindow();
+    const next = following(state);
     // Fetched while the reader looks at this one; if it cannot be had, that is said when it is shown.
-    if (next !== undefined && this.first.isReady) this.#films.load(next).catch(() => {});
-  }
-
-  /**
-   * @param {State} state
-   * @param {Item | null} item
-   * @returns {[Pane, Item | null][]}
-   */
-  #panes(state, item) {
-    const second = itemOf(state, state.compared);
-    return this.#second === null
-      ? [[this.first, item]]
-      : [
-          [this.first, item],
-          [this.#second, second],
-        ];
+    if (next !== undefined && this.active.film !== null) this.#films.load(next).catch(() => {});
   }
 
   /** @param {ModelCard | null} model */
@@ -84,61 +115,73 @@ export class Stage {
     this.#model = model;
     drawLegend(/** @type {HTMLCanvasElement} */ (byId("scale")), model.colours);
     const table = colourTable(model.colours);
-    this.first.viewer.setColours(table);
+    this.#first.viewer.setColours(table);
     this.#second?.viewer.setColours(table);
   }
 
   /** @param {State} state */
   #compare(state) {
-    const host = byId("second");
     if (state.comparing === (this.#second !== null)) return;
-    host.hidden = !state.comparing;
+    byId("second").hidden = !state.comparing;
     byId("linked-label").hidden = !state.comparing;
     byId("compare").setAttribute("aria-pressed", String(state.comparing));
-    if (state.comparing) {
-      this.#second = new Pane(host, this.#films, (error) => this.queue.report(error));
-      if (this.#model !== null) this.#second.viewer.setColours(colourTable(this.#model.colours));
-    } else {
-      this.#second?.destroy();
-      this.#second = null;
-    }
+    this.#second?.destroy();
+    this.#second = state.comparing ? this.#pane("second", "compared") : null;
     this.#link();
   }
 
   #link() {
     this.#unlink();
     this.#unlink =
-      this.#second !== null && this.#linked.checked ? link(this.first.viewer, this.#second.viewer) : () => {};
+      this.#second !== null && this.#linked.checked ? link(this.#first.viewer, this.#second.viewer) : () => {};
+  }
+
+  #describeWindow() {
+    const { film, viewer } = this.active;
+    const window = viewer.state?.window;
+    if (film !== null && window !== undefined) this.#preset.value = presetOf(window, film)?.name ?? "";
   }
 
   /**
    * @param {State} state
    * @param {Item | null} item
+   * @param {number} scale
    */
-  #describe(state, item) {
-    const { finding } = state;
+  #describeMap(state, item, scale) {
+    const { finding, mapShown } = state;
     const answer = item?.answer ?? null;
-    const shown = answer !== null && finding !== null && state.mapShown;
-    this.#legend.classList.toggle("off", !shown);
+    const shown = answer !== null && finding !== null && mapShown;
+    byId("map").setAttribute("aria-pressed", String(shown));
+    byId("legend").classList.toggle("without", !shown);
+    this.#opacity.disabled = !shown;
     this.#opacity.value = String(Math.round(100 * state.opacity));
-    if (!shown || state.model === null) return;
-    const place = answer.locations[finding];
-    say(byId("where"), `${findingName(finding)}: ${place ?? "no evidence for it on this film"}`);
-    say(byId("full"), `+${this.first.fullScale(state, answer).toFixed(1)} of the logit`);
+    if (!shown) {
+      say(byId("where"), answer === null ? "" : "No heat map: choose a finding.");
+      return;
+    }
+    const place = answer.locations[finding] ?? "no evidence for it on this film";
+    say(byId("where"), `${findingName(finding)}: ${place}`);
+    say(byId("full"), `+${scale.toFixed(1)}`);
   }
+}
 
-  #active() {
-    const inSecond = this.#second?.host.contains(document.activeElement) ?? false;
-    return inSecond && this.#second !== null ? this.#second : this.first;
-  }
+/**
+ * The share of the logit that is drawn in the last colour: the map's largest, but at least the faint one, so that a map
+ * without evidence stays nearly invisible.
+ * @param {State} state
+ * @param {Item | null} item
+ */
+function fullScale({ finding, model }, item) {
+  const rows = finding === null ? undefined : item?.answer?.heat_maps[finding];
+  return Math.max(model?.faint ?? 0, ...(rows ?? []).flat());
 }
 
 /**
  * The film that the reader is likely to want next.
  * @param {State} state
- * @param {Item} item
  */
-function following(state, item) {
-  const items = worklist(state.items);
-  return items.slice(items.indexOf(item) + 1).find(({ answer }) => answer !== null);
+function following(state) {
+  const items = listed(state);
+  const now = items.findIndex((item) => item.id === state[state.active]);
+  return items.slice(now + 1).find(({ answer }) => answer !== null);
 }

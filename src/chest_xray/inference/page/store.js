@@ -39,9 +39,11 @@ export function emptyState() {
     trouble: "",
     model: null,
     items: [],
+    order: null,
     selected: null,
     compared: null,
     comparing: false,
+    active: "selected",
     finding: null,
     mapShown: true,
     opacity: 0.6,
@@ -54,4 +56,12 @@ export function emptyState() {
  */
 export function itemOf(state, id) {
   return id === null ? null : (state.items.find((item) => item.id === id) ?? null);
+}
+
+/**
+ * The film that findings, feedback and report are about.
+ * @param {State} state
+ */
+export function activeItem(state) {
+  return itemOf(state, state[state.active]);
 }

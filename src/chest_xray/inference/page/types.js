@@ -61,9 +61,11 @@
  * @property {string} trouble what the server says of it
  * @property {ModelCard | null} model
  * @property {Item[]} items in the order of their arrival
- * @property {number | null} selected
- * @property {number | null} compared shown beside the selected one
- * @property {boolean} comparing the reader is choosing or looking at a second film
+ * @property {number[] | null} order in which films stay listed since the reader chose one, by their ids
+ * @property {number | null} selected shown in the first pane
+ * @property {number | null} compared shown in the second pane
+ * @property {boolean} comparing there is a second pane
+ * @property {"selected" | "compared"} active the pane that choices, findings and tools are about
  * @property {string | null} finding whose map is shown
  * @property {boolean} mapShown
  * @property {number} opacity

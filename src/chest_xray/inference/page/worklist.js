@@ -1,21 +1,26 @@
-/** The worklist: a row for each file, the most urgent first. The selection stays with its film while rows move. */
+/** The worklist: a row for each file. The selection stays with its film while rows move. */
 
 import { byId, h, say } from "./dom.js";
-import { ratio, top, worklist } from "./ranking.js";
+import { listed, misplaced, ratio, top, worklist } from "./ranking.js";
 import { counted, findingName, probability } from "./words.js";
 
 /** @typedef {import("./types.js").Item} Item */
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./store.js").Store} Store */
 
+const SPOKEN_SHARE = 0.25; // of the worklist: a word for every film would drown everything else
+
 export class Worklist {
   #list = byId("films");
   #count = byId("count");
   #bar = /** @type {HTMLProgressElement} */ (byId("progress"));
-  #cancel = byId("cancel");
+  #sort = byId("sort");
   /** @type {Map<number, HTMLElement>} */
   #rows = new Map();
+  /** @type {HTMLElement[]} */
+  #laid = [];
   #shown = /** @type {number | null} */ (null);
+  #spoken = 0;
 
   /** @param {Store} store */
   constructor(store) {
@@ -24,22 +29,33 @@ export class Worklist {
       const row = event.target instanceof Element ? event.target.closest("[data-item]") : null;
       if (row instanceof HTMLElement) choose(store, Number(row.dataset.item));
     });
+    this.#sort.addEventListener("click", () => sortAgain(store));
     store.subscribe((state) => this.#render(state));
   }
 
   /** @param {State} state */
   #render(state) {
-    const items = worklist(state.items);
+    const items = listed(state);
     const rows = items.map((item) => this.#row(item, state));
-    if (rows.length !== this.#list.children.length || rows.some((row, i) => this.#list.children[i] !== row)) {
+    if (rows.length !== this.#laid.length || rows.some((row, i) => this.#laid[i] !== row)) {
       this.#list.replaceChildren(...rows);
     }
+    this.#laid = rows;
     this.#rows = new Map(items.map((item, i) => [item.id, /** @type {HTMLElement} */ (rows[i])]));
     this.#progress(items);
-    const selected = state.selected === null ? null : this.#rows.get(state.selected);
-    this.#list.setAttribute("aria-activedescendant", selected?.id ?? "");
-    if (state.selected !== this.#shown) selected?.scrollIntoView({ block: "nearest" });
-    this.#shown = state.selected;
+    const since = misplaced(state);
+    this.#sort.hidden = since === 0;
+    say(this.#sort, `Sort again: ${since} new`);
+    this.#follow(state[state.active]);
+  }
+
+  /** @param {number | null} id of the film that is looked at */
+  #follow(id) {
+    const row = id === null ? undefined : this.#rows.get(id);
+    if (row === undefined) this.#list.removeAttribute("aria-activedescendant");
+    else this.#list.setAttribute("aria-activedescendant", row.id);
+    if (id !== this.#shown) row?.scrollIntoView({ block: "nearest" });
+    this.#shown = id;
   }
 
   /** @param {Item[]} items */
@@ -49,10 +65,22 @@ export class Worklist {
     const running = done < items.length;
     this.#bar.max = Math.max(items.length, 1);
     this.#bar.value = done;
-    this.#bar.hidden = !running;
-    this.#cancel.hidden = !running;
+    this.#bar.classList.toggle("done", !running);
+    byId("cancel").hidden = !running;
     const all = running ? `${done} of ${counted(items.length, "film")}` : counted(items.length, "film");
-    say(this.#count, items.length === 0 ? "" : `${all}${refused > 0 ? `, ${refused} refused` : ""}`);
+    const told = items.length === 0 ? "" : `${all}${refused > 0 ? `, ${refused} refused` : ""}`;
+    say(this.#count, told);
+    this.#speak(running ? done / items.length : 1, told);
+  }
+
+  /**
+   * @param {number} share of the worklist that is done
+   * @param {string} told
+   */
+  #speak(share, told) {
+    const step = Math.floor(share / SPOKEN_SHARE);
+    if (step !== this.#spoken) say(byId("spoken"), told);
+    this.#spoken = step;
   }
 
   /**
@@ -61,50 +89,82 @@ export class Worklist {
    */
   #row(item, state) {
     const row = this.#rows.get(item.id) ?? newRow(item);
-    const selected = item.id === state.selected;
-    row.ariaSelected = String(selected);
-    row.classList.toggle("compared", item.id === state.compared);
     const look = `${item.status} ${item.answer?.event_id ?? ""} ${item.feedback.state}`;
-    if (row.dataset.look === look) return row;
-    row.dataset.look = look;
-    row.className = `film-row ${item.status}`;
-    row.replaceChildren(h("span", { class: "name", title: item.file.name }, item.file.name), ...summary(item));
+    if (row.dataset.look !== look) {
+      row.dataset.look = look;
+      row.className = `film-row ${item.status}`;
+      row.replaceChildren(h("span", { class: "name", title: item.file.name }, item.file.name), ...summary(item));
+    }
+    row.ariaSelected = String(item.id === state[state.active]);
+    row.classList.toggle("beside", isShown(state, item.id) && item.id !== state[state.active]);
     return row;
   }
 }
 
 /**
- * Select a film, or put it beside the selected one where the reader is about to compare.
+ * Show a film in the active pane; one that the other pane shows makes that pane the active one.
  * @param {Store} store
  * @param {number} id
  */
 export function choose(store, id) {
   store.update((state) => {
-    if (state.comparing && state.compared === null && id !== state.selected) state.compared = id;
-    else state.selected = id;
-    if (state.selected === state.compared) state.compared = null;
+    state.order = listed(state).map((item) => item.id);
+    if (id === state.selected) state.active = "selected";
+    else if (state.comparing && id === state.compared) state.active = "compared";
+    else state[state.active] = id;
   });
 }
 
 /**
- * Select the film that stands `step` rows further down.
+ * Choose the film that stands `step` rows further down, passing over one that is shown already.
  * @param {Store} store
- * @param {number} step
+ * @param {1 | -1} step
  */
 export function move(store, step) {
-  const items = worklist(store.state.items);
-  const now = items.findIndex((item) => item.id === store.state.selected);
-  const next = items[Math.min(Math.max(now + step, 0), items.length - 1)];
-  if (next === undefined) return;
+  const { state } = store;
+  const items = listed(state);
+  const now = items.findIndex((item) => item.id === state[state.active]);
+  const ahead = step > 0 ? items.slice(now + 1) : items.slice(0, Math.max(now, 0)).reverse();
+  const next = ahead.find((item) => !isShown(state, item.id));
+  if (next !== undefined) choose(store, next.id);
+}
+
+/**
+ * Open a second pane with the next film, or close it. The film that was looked at stays.
+ * @param {Store} store
+ */
+export function compare(store) {
   store.update((state) => {
-    state.selected = next.id;
-    if (state.compared === next.id) state.compared = null;
+    if (state.comparing) {
+      state.selected = state[state.active];
+      Object.assign(state, { comparing: false, compared: null, active: "selected" });
+      return;
+    }
+    const items = listed(state);
+    const now = items.findIndex((item) => item.id === state.selected);
+    const other = items[now + 1] ?? items[now - 1];
+    Object.assign(state, { comparing: true, compared: other?.id ?? null, active: "compared" });
   });
+}
+
+/** @param {Store} store */
+export function sortAgain(store) {
+  store.update((state) => {
+    state.order = state.order === null ? null : worklist(state.items).map((item) => item.id);
+  });
+}
+
+/**
+ * @param {State} state
+ * @param {number} id
+ */
+function isShown(state, id) {
+  return id === state.selected || (state.comparing && id === state.compared);
 }
 
 /** @param {Item} item */
 function newRow(item) {
-  return h("li", { role: "option", id: `film-${item.id}`, "data-item": item.id, "aria-selected": "false" });
+  return h("div", { role: "option", id: `film-${item.id}`, "data-item": item.id });
 }
 
 /**
@@ -115,21 +175,18 @@ function summary(item) {
   const { answer } = item;
   if (answer === null) {
     const words = { waiting: "waiting", sending: "being scored", refused: item.reason, scored: "" };
-    return [h("span", { class: "state" }, words[item.status])];
+    return [h("span", { class: "state", title: item.reason }, words[item.status])];
   }
   const first = top(answer);
   const over = ratio(first);
+  const likely = answer.guard.in_distribution;
   const flags = answer.findings.filter((score) => score.flag).length;
-  const told = flags > 1 ? ` and ${flags - 1} more` : "";
-  const verdict = first.flag ? `${findingName(first.finding)}${told}` : "nothing flagged";
+  const verdict = flags === 0 ? "nothing flagged" : `${findingName(first.finding)}${flags > 1 ? ` +${flags - 1}` : ""}`;
   return [
-    h("span", { class: "state" }, answer.guard.in_distribution ? verdict : "unlike the training films"),
+    h("span", { class: "state" }, likely ? verdict : "unlike training films"),
     h(
       "span",
-      {
-        class: first.flag && answer.guard.in_distribution ? "ratio flagged" : "ratio",
-        title: "Highest score over its operating point",
-      },
+      { class: first.flag && likely ? "ratio flagged" : "ratio", title: "Highest score over its operating point" },
       over > 0 ? `${over.toFixed(1)}×` : probability(first.probability),
     ),
     h("span", { class: "marks" }, marks(item)),
@@ -138,13 +195,7 @@ function summary(item) {
 
 /** @param {Item} item */
 function marks({ answer, feedback }) {
-  const warned = answer !== null && answer.quality.length > 0 ? "! quality" : "";
-  const judged = {
-    none: "",
-    unsent: "feedback not sent",
-    sending: "feedback on its way",
-    sent: "feedback sent",
-    failed: "feedback not sent",
-  };
+  const warned = answer !== null && answer.quality.length > 0 ? "check quality" : "";
+  const judged = { none: "", unsent: "not sent", sending: "sending", sent: "sent", failed: "not sent" };
   return [warned, judged[feedback.state]].filter(Boolean).join(" · ");
 }

@@ -4,10 +4,10 @@ import { CanvasRenderer } from "./canvas.js";
 import { acted, alike, initial, moved, resized, windowed, zoomed } from "./display.js";
 import { enlarge } from "./evidence.js";
 import { Film, loadFilm } from "./film.js";
-import { aligned, fitted, toFilm } from "./geometry.js";
+import { aligned, fitted, toFilm, turnedSize } from "./geometry.js";
 import { Pace } from "./pace.js";
 import { listen } from "./pointer.js";
-import { WebglRenderer } from "./webgl.js";
+import { Surface } from "./surface.js";
 
 export { colourScale, colourTable, drawLegend } from "./colours.js";
 export { link } from "./link.js";
@@ -17,8 +17,6 @@ export { Film, loadFilm };
 /** @typedef {import("./geometry.js").Size} Size */
 /** @typedef {import("./display.js").Display} Display */
 /** @typedef {import("./display.js").ViewerAction} ViewerAction */
-/** @typedef {import("./scene.js").Renderer} Renderer */
-/** @typedef {import("./scene.js").Scene} Scene */
 /**
  * @typedef {object} ViewState
  * @property {number} zoom device pixels for a film pixel: 1 shows each as it is
@@ -48,8 +46,6 @@ export class Viewer {
   #table = null;
   /** @type {Point | null} */
   #pointer = null;
-  /** @type {Size} */
-  #screen = { width: 1, height: 1 };
   #opacity = 0.5;
   #frame = 0;
   #pace = new Pace(() => this.#schedule());
@@ -61,26 +57,19 @@ export class Viewer {
   constructor(host, { onChange = () => {}, renderer } = {}) {
     this.host = host;
     this.onChange = onChange;
-    this.#renderer = open(host, renderer);
+    this.#surface = new Surface(host, renderer, () => this.#resize());
     this.#stop = listen(host, {
       onWindow: (way) => this.#change((display, film) => windowed(display, film, way)),
       onPan: (way) => this.#change((display, film) => moved(display, film, way)),
-      onZoom: (at, factor) => this.#change((display, film) => zoomed(display, film, this.#screen, at, factor)),
+      onZoom: (at, factor) => this.#change((display, film) => zoomed(display, film, this.#surface.screen, at, factor)),
       onFit: () => this.act("fit"),
       onHover: (at) => this.#hover(at),
       onEnd: () => this.#pace.settle(),
     });
-    const { canvas } = this.#renderer;
-    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-    canvas.addEventListener("webglcontextrestored", () => this.#restore());
-    this.#sizes = new ResizeObserver(() => this.#resize());
-    this.#sizes.observe(host);
-    this.#resize();
   }
 
-  #renderer;
+  #surface;
   #stop;
-  #sizes;
 
   /**
    * Show a film as its file says, without a heat map; null shows none.
@@ -89,8 +78,12 @@ export class Viewer {
   show(film) {
     this.#film = film;
     this.#map = null;
-    this.#display = film === null ? null : initial(film, this.#screen);
+    this.#display = film === null ? null : initial(film, this.#surface.screen);
+    if (film !== null) this.#surface.suit(film);
+    this.#pace.restart();
     this.#schedule();
+    // Linked, it is shown as the other one is.
+    this.follower?.lead();
   }
 
   /**
@@ -99,6 +92,7 @@ export class Viewer {
    */
   setMap(map) {
     this.#map = map === null ? null : enlarge(map.rows, map.scale);
+    this.#pace.restart();
     this.#schedule();
   }
 
@@ -116,7 +110,7 @@ export class Viewer {
 
   /** @param {ViewerAction} action */
   act(action) {
-    this.#change((display, film) => acted(display, film, this.#screen, action));
+    this.#change((display, film) => acted(display, film, this.#surface.screen, action));
     this.#pace.settle();
   }
 
@@ -146,23 +140,26 @@ export class Viewer {
       window: { width: (high - low) * slope, level: film.facts.low + ((low + high) / 2) * slope },
       inverted: display.inverted,
       pixel: this.#pixel(film, display),
-      renderer: this.#renderer.name,
+      renderer: this.#surface.kind,
     };
   }
 
   /**
-   * The whole film with its map, upright, in the window that is shown, as a PNG file.
+   * The whole film with its map, turned and in the window as it is shown, as a PNG file.
    * @param {number} width in pixels
    * @returns {Promise<Blob>}
    */
   async snapshot(width) {
     const [film, display] = [this.#film, this.#display];
     if (film === null || display === null) throw new Error("There is no film to take a picture of.");
-    const canvas = document.createElement("canvas");
+    const renderer = new CanvasRenderer();
+    const { canvas } = renderer;
+    const { rotation } = display.pose;
+    const size = turnedSize(film, rotation);
     canvas.width = width;
-    canvas.height = Math.round((width * film.height) / film.width);
-    const pose = fitted(film, canvas, 0);
-    new CanvasRenderer(canvas).draw(this.#scene(film, { ...display, pose }, 1));
+    canvas.height = Math.max(1, Math.round((width * size.height) / size.width));
+    const pose = fitted(film, canvas, rotation);
+    renderer.draw({ ...this.#scene(film, { ...display, pose }), ratio: 1, draft: false });
     return new Promise((resolve, reject) => {
       canvas.toBlob((blob) => (blob === null ? reject(new Error("The picture cannot be made.")) : resolve(blob)));
     });
@@ -172,16 +169,14 @@ export class Viewer {
   flush() {
     cancelAnimationFrame(this.#frame);
     this.#draw();
-    this.#renderer.finish();
+    this.#surface.finish();
   }
 
   destroy() {
     cancelAnimationFrame(this.#frame);
     this.#pace.stop();
     this.#stop();
-    this.#sizes.disconnect();
-    this.#renderer.destroy();
-    this.#renderer.canvas.remove();
+    this.#surface.destroy();
   }
 
   /** @param {(display: Display, film: Film) => Display} made */
@@ -190,7 +185,13 @@ export class Viewer {
     this.#display = made(this.#display, this.#film);
     this.#pace.move();
     this.#schedule();
-    this.follower?.follow(this.#display, this.#film, this.#screen);
+    this.lead();
+  }
+
+  /** Let the follower, if there is one, show its film as this one is shown. */
+  lead() {
+    if (this.#film === null || this.#display === null) return;
+    this.follower?.follow(this.#display, this.#film, this.#surface.screen);
   }
 
   /**
@@ -201,7 +202,8 @@ export class Viewer {
    */
   follow(display, film, screen) {
     if (this.#film === null) return;
-    this.#display = alike(display, film, screen, this.#film, this.#screen);
+    this.#display = alike(display, film, screen, this.#film, this.#surface.screen);
+    this.#pace.move();
     this.#schedule();
   }
 
@@ -218,22 +220,16 @@ export class Viewer {
    */
   #pixel(film, display) {
     if (this.#pointer === null) return null;
-    const { x, y } = toFilm(display.pose, this.#screen, this.#pointer);
+    const { x, y } = toFilm(display.pose, this.#surface.screen, this.#pointer);
     const value = film.valueAt(x, y);
     return value === null ? null : { x: Math.floor(x), y: Math.floor(y), value };
   }
 
   #resize() {
-    const { clientWidth, clientHeight } = this.host;
-    this.#screen = { width: Math.max(clientWidth, 1), height: Math.max(clientHeight, 1) };
     if (this.#film !== null && this.#display !== null) {
-      this.#display = resized(this.#display, this.#film, this.#screen);
+      this.#display = resized(this.#display, this.#film, this.#surface.screen);
     }
-    this.#schedule();
-  }
-
-  #restore() {
-    this.#renderer.restore();
+    this.#pace.restart();
     this.#schedule();
   }
 
@@ -246,16 +242,14 @@ export class Viewer {
   }
 
   #draw() {
-    const ratio = devicePixelRatio * this.#pace.quality;
-    const { canvas } = this.#renderer;
-    sized(canvas, Math.round(this.#screen.width * ratio), Math.round(this.#screen.height * ratio));
-    if (this.#film === null || this.#display === null) {
-      canvas.hidden = true;
+    const [film, display] = [this.#film, this.#display];
+    if (film === null || display === null) {
+      this.#surface.hide();
       return;
     }
-    canvas.hidden = false;
-    const pose = aligned(this.#display.pose, this.#screen, ratio);
-    this.#renderer.draw(this.#scene(this.#film, { ...this.#display, pose }, ratio));
+    const { quality } = this.#pace;
+    const pose = aligned(display.pose, this.#surface.screen, devicePixelRatio * quality);
+    this.#surface.draw(this.#scene(film, { ...display, pose }), quality);
     const state = this.state;
     if (state !== null) this.onChange(state);
   }
@@ -263,34 +257,8 @@ export class Viewer {
   /**
    * @param {Film} film
    * @param {Display} display
-   * @param {number} ratio
-   * @returns {Scene}
    */
-  #scene(film, { pose, window, inverted }, ratio) {
-    return { film, pose, ratio, window, inverted, map: this.#map, table: this.#table, opacity: this.#opacity };
+  #scene(film, { pose, window, inverted }) {
+    return { film, pose, window, inverted, map: this.#map, table: this.#table, opacity: this.#opacity };
   }
-}
-
-/**
- * @param {HTMLElement} host
- * @param {"webgl2" | "canvas2d" | undefined} wanted
- * @returns {Renderer}
- */
-function open(host, wanted) {
-  const canvas = document.createElement("canvas");
-  canvas.className = "film";
-  host.prepend(canvas);
-  const webgl = wanted === "canvas2d" ? null : WebglRenderer.of(canvas);
-  return webgl ?? new CanvasRenderer(canvas);
-}
-
-/**
- * @param {HTMLCanvasElement} canvas
- * @param {number} width
- * @param {number} height
- */
-function sized(canvas, width, height) {
-  // Setting a size clears the canvas and makes its memory anew, even when it is the same.
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
 }

@@ -38,6 +38,8 @@ export function listen(host, gestures) {
   host.addEventListener("pointercancel", (event) => fingers.up(event), { signal });
   host.addEventListener("pointerleave", () => gestures.onHover(null), { signal });
   host.addEventListener("dblclick", () => gestures.onFit(), { signal });
+  // The middle button must not scroll.
+  host.addEventListener("mousedown", (event) => event.button === 1 && event.preventDefault(), { signal });
   host.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
   // Not passive: the page must not scroll, and a pinch must not enlarge the page.
   host.addEventListener("wheel", (event) => wheel(host, gestures, event), { signal, passive: false });
@@ -49,6 +51,8 @@ class Fingers {
   /** @type {Map<number, Point>} */
   #down = new Map();
   #pans = false;
+  /** The finger that is left of two does nothing: it would change the window without being meant to. */
+  #pinched = false;
 
   /**
    * @param {HTMLElement} host
@@ -64,7 +68,7 @@ class Fingers {
     this.host.setPointerCapture(event.pointerId);
     this.#down.set(event.pointerId, place(this.host, event));
     this.#pans = event.button !== 0 || event.shiftKey;
-    if (event.button === 1) event.preventDefault(); // no scrolling by the middle button
+    this.#pinched = this.#down.size > 1;
   }
 
   /** @param {PointerEvent} event */
@@ -77,6 +81,7 @@ class Fingers {
     this.#down.set(event.pointerId, now);
     const way = { x: now.x - before.x, y: now.y - before.y };
     if (other !== undefined) this.#pinch(before, now, other, way);
+    else if (this.#pinched) return;
     else if (this.#pans) this.gestures.onPan(way);
     else this.gestures.onWindow(way);
   }
@@ -113,7 +118,6 @@ function wheel(host, gestures, event) {
   // Browsers report a trackpad's pinch as a wheel with the control key.
   const speed = event.ctrlKey ? ZOOM_OF_PINCHED_PIXEL : ZOOM_OF_PIXEL;
   gestures.onZoom(place(host, event), Math.exp(-pixels * speed));
-  gestures.onEnd();
 }
 
 /**

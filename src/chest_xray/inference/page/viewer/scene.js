@@ -4,13 +4,32 @@
  */
 
 /** Device pixels for a film pixel from which pixels are drawn as squares. */
-export const NEAREST_FROM = 4;
+const NEAREST_FROM = 4;
+
+/**
+ * Whether pixels are drawn as they are, without anything between them: large ones, and at 1:1, where the film's pixels
+ * and the screen's are the same (see `aligned`) and rounding must not mix in a neighbour.
+ * @param {number} scale device pixels for a film pixel
+ */
+export function isPlain(scale) {
+  return scale >= NEAREST_FROM || Math.abs(scale - 1) < 1e-6;
+}
+
+/**
+ * The level of the film's halves that is as fine as the screen, 0 the film itself. Between two where it is not whole.
+ * @param {Scene} scene
+ */
+export function detailOf({ film, pose, ratio, draft }) {
+  const detail = Math.min(Math.max(0, -Math.log2(pose.zoom * ratio)), film.levels.length - 1);
+  return draft ? Math.round(detail) : detail;
+}
 
 /**
  * @typedef {object} Scene
  * @property {import("./film.js").Film} film
  * @property {import("./geometry.js").Pose} pose
  * @property {number} ratio device pixels for a CSS pixel
+ * @property {boolean} draft whether speed counts more than the last bit of smoothness
  * @property {import("./film.js").Window} window
  * @property {boolean} inverted
  * @property {import("./evidence.js").Evidence | null} map
@@ -22,6 +41,7 @@ export const NEAREST_FROM = 4;
  * @typedef {object} Renderer
  * @property {"webgl2" | "canvas2d"} name
  * @property {HTMLCanvasElement} canvas whose size is the screen's in device pixels
+ * @property {number} largest pixels that a side of a film may have
  * @property {(scene: Scene) => void} draw
  * @property {() => void} finish waits until it is drawn
  * @property {() => void} restore

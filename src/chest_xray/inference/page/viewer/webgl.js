@@ -4,7 +4,7 @@
  */
 
 import { opposed } from "./geometry.js";
-import { NEAREST_FROM } from "./scene.js";
+import { detailOf, isPlain } from "./scene.js";
 
 /** @typedef {import("./scene.js").Scene} Scene */
 /** @typedef {import("./film.js").Film} Film */
@@ -25,13 +25,11 @@ uniform sampler2D evidence;
 uniform sampler2D colours;
 uniform vec2 size;        // of the film, in film pixels
 uniform vec2 center;      // the film's point in the middle of the screen
-uniform mat2 toFilm;      // from CSS pixels to film pixels
+uniform mat2 toFilm;      // from device pixels to film pixels
 uniform vec2 screen;      // in device pixels
-uniform float ratio;      // device pixels for a CSS pixel
 uniform vec2 window;      // low, high
 uniform bool inverted;
-uniform float detail;     // level of detail: log2 of film pixels for a device pixel, 0 at least
-uniform int coarsest;     // the last level
+uniform float detail;     // the level; between two of them where it is not whole
 uniform bool nearest;
 uniform float opacity;    // 0 without a map
 out vec4 colour;
@@ -52,15 +50,15 @@ float smoothly(vec2 point, int level) {
 
 float value(vec2 point) {
   if (nearest) return pixel(ivec2(floor(point)), 0);
-  int level = min(int(detail), coarsest);
-  float part = min(detail, float(coarsest)) - float(level);
+  int level = int(detail);
+  float part = detail - float(level);
   float fine = smoothly(point, level);
   return part > 0.0 ? mix(fine, smoothly(point, level + 1), part) : fine;
 }
 
 void main() {
   vec2 away = vec2(gl_FragCoord.x, screen.y - gl_FragCoord.y) - screen / 2.0;
-  vec2 point = center + toFilm * (away / ratio);
+  vec2 point = center + toFilm * away;
   colour = vec4(0.0, 0.0, 0.0, 1.0);
   if (any(lessThan(point, vec2(0.0))) || any(greaterThanEqual(point, size))) return;
   float grey = clamp((value(point) - window.x) / (window.y - window.x), 0.0, 1.0);
@@ -80,18 +78,19 @@ const NAMES = /** @type {const} */ ([
   "center",
   "toFilm",
   "screen",
-  "ratio",
   "window",
   "inverted",
   "detail",
-  "coarsest",
   "nearest",
   "opacity",
 ]);
 
 /** @typedef {Record<(typeof NAMES)[number], WebGLUniformLocation | null>} Places */
 
-/** A renderer that owns one canvas. */
+/** Names that drivers without a graphics processor have: Chromium's, Mesa's and Windows'. */
+const IMITATED = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+/** A renderer on the graphics processor, on a canvas of its own. */
 export class WebglRenderer {
   name = /** @type {const} */ ("webgl2");
   /** @type {Film | null} */
@@ -100,30 +99,31 @@ export class WebglRenderer {
   #map = null;
   /** @type {Uint8Array | null} */
   #table = null;
-  /** The first level that the graphics processor can hold. */
-  #finest = 0;
 
-  /**
-   * @param {HTMLCanvasElement} canvas
-   * @param {WebGL2RenderingContext} gl
-   */
-  constructor(canvas, gl) {
-    this.canvas = canvas;
+  /** @param {WebGL2RenderingContext} gl */
+  constructor(gl) {
+    this.canvas = /** @type {HTMLCanvasElement} */ (gl.canvas);
     this.#gl = gl;
     this.#places = prepare(gl);
+    this.largest = /** @type {number} */ (gl.getParameter(gl.MAX_TEXTURE_SIZE));
   }
 
   #gl;
   #places;
 
   /**
-   * The renderer of a canvas; null where the browser has no WebGL2.
-   * @param {HTMLCanvasElement} canvas
+   * A renderer; null where the browser has no WebGL2, or one that the processor imitates: several times as slow as the
+   * other renderer, which shows the same.
+   * @param {boolean} imitated whether such a one will do
    * @returns {WebglRenderer | null}
    */
-  static of(canvas) {
-    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
-    return gl === null ? null : new WebglRenderer(canvas, gl);
+  static open(imitated) {
+    const gl = document.createElement("canvas").getContext("webgl2", { alpha: false, antialias: false, depth: false });
+    if (gl === null) return null;
+    const renderer = new WebglRenderer(gl);
+    if (imitated || !isImitated(gl)) return renderer;
+    renderer.destroy();
+    return null;
   }
 
   /** After the context was lost and restored: everything that it held is gone. */
@@ -163,7 +163,7 @@ export class WebglRenderer {
    */
   #hold(film, map, table) {
     const gl = this.#gl;
-    if (film !== this.#film && film !== null) this.#finest = upload(gl, film);
+    if (film !== this.#film && film !== null) integers(gl, film.levels);
     if (map !== this.#map && map !== null) image(gl, 1, gl.R8, gl.RED, map.size, map.size, map.levels);
     if (table !== this.#table && table !== null) image(gl, 2, gl.RGBA8, gl.RGBA, 256, 1, table);
     this.#film = film;
@@ -180,23 +180,28 @@ export class WebglRenderer {
     const gl = this.#gl;
     const at = this.#places;
     const { pose, film, ratio } = scene;
-    // Levels that were left out make a film pixel of the texture's as large as they were.
-    const shrink = 2 ** this.#finest;
-    const scale = pose.zoom * ratio * shrink;
+    const scale = pose.zoom * ratio;
     const { a, b, c, d } = opposed(pose.rotation);
-    const step = 1 / (pose.zoom * shrink);
-    gl.uniform2f(at.size, film.width / shrink, film.height / shrink);
-    gl.uniform2f(at.center, pose.center.x / shrink, pose.center.y / shrink);
+    const step = 1 / scale;
+    gl.uniform2f(at.size, film.width, film.height);
+    gl.uniform2f(at.center, pose.center.x, pose.center.y);
     gl.uniformMatrix2fv(at.toFilm, false, [a * step, c * step, b * step, d * step]);
     gl.uniform2f(at.screen, width, height);
-    gl.uniform1f(at.ratio, ratio);
     gl.uniform2f(at.window, scene.window.low, scene.window.high);
     gl.uniform1i(at.inverted, Number(scene.inverted));
-    gl.uniform1f(at.detail, Math.max(0, -Math.log2(scale)));
-    gl.uniform1i(at.coarsest, film.levels.length - 1 - this.#finest);
-    gl.uniform1i(at.nearest, Number(scale >= NEAREST_FROM));
+    gl.uniform1f(at.detail, detailOf(scene));
+    gl.uniform1i(at.nearest, Number(isPlain(scale)));
     gl.uniform1f(at.opacity, scene.map === null ? 0 : scene.opacity);
   }
+}
+
+/**
+ * `failIfMajorPerformanceCaveat` was made for this question; Chromium answers it with no wherever SwiftShader is allowed.
+ * @param {WebGL2RenderingContext} gl
+ */
+function isImitated(gl) {
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  return IMITATED.test(gl.getParameter(info === null ? gl.RENDERER : info.UNMASKED_RENDERER_WEBGL));
 }
 
 /**
@@ -234,19 +239,7 @@ function prepare(gl) {
 }
 
 /**
- * Put the film's levels into texture unit 0, from the first that fits.
- * @param {WebGL2RenderingContext} gl
- * @param {Film} film
- * @returns {number} that level
- */
-function upload(gl, film) {
-  const most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
-  const finest = film.levels.findIndex(({ width, height }) => Math.max(width, height) <= most);
-  integers(gl, film.levels.slice(finest));
-  return finest;
-}
-
-/**
+ * Put a film's levels into texture unit 0.
  * @param {WebGL2RenderingContext} gl
  * @param {Level[]} levels
  */
