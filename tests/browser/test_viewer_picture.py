@@ -220,7 +220,13 @@ def test_both_renderers_draw_the_same(page: Page, server: Server) -> None:
         viewing.load(film)
         viewing.call("setMap", {"rows": CAM.tolist(), "scale": 2.5})
         pictures[renderer] = [viewing.pixels()]
-        for actions in (["rotate-right"], ["zoom-in"] * 3, ["pan-left", "window-narrower"], ["zoom-in"] * 9, ["invert"]):
+        for actions in (
+            ["rotate-right"],
+            ["zoom-in"] * 3,
+            ["pan-left", "window-narrower"],
+            ["zoom-in"] * 9,
+            ["invert"],
+        ):
             viewing.act(*actions)
             pictures[renderer].append(viewing.pixels())
         page.unroute_all()

@@ -41,7 +41,7 @@ export async function fetchModel() {
  * @returns {Promise<Answer>}
  */
 export async function predict(file, signal) {
-  return (await ask("/v1/predictions?explain=all", { ...filmBody(file), signal })).json();
+  return (await sendFilm("/v1/predictions?explain=all", file, signal)).json();
 }
 
 /**
@@ -50,7 +50,7 @@ export async function predict(file, signal) {
  * @returns {Promise<Response>}
  */
 export function fetchFilm(file) {
-  return ask("/v1/films", filmBody(file));
+  return sendFilm("/v1/films", file);
 }
 
 /** @param {{event_id: string, model_digest: string, findings: Record<string, boolean>, note: string}} feedback */
@@ -96,7 +96,8 @@ async function ask(path, request = {}) {
   if (held !== null) headers.set("Authorization", `Bearer ${held}`);
   const response = await reach(path, { ...request, headers, cache: "no-store" });
   if (response.ok) return response;
-  throw new Refused(await problemOf(response), Number(response.headers.get("Retry-After") ?? 0));
+  // A proxy may give a date instead of seconds: not a number, and as good as none.
+  throw new Refused(await problemOf(response), Number(response.headers.get("Retry-After")) || 0);
 }
 
 /**
@@ -121,6 +122,33 @@ async function problemOf(response) {
   const { status, statusText } = response;
   const detail = `The answer is ${status} ${statusText} and not the service's own: a proxy may have given it.`;
   return { type: "about:blank", title: statusText, status, code: "foreign", detail, request_id: "" };
+}
+
+/**
+ * @param {string} path
+ * @param {File} file
+ * @param {AbortSignal} [signal]
+ */
+async function sendFilm(path, file, signal) {
+  try {
+    return await ask(path, { ...filmBody(file), ...(signal ? { signal } : {}) });
+  } catch (error) {
+    // A browser says the same of a server that does not answer and of a file that is no longer there.
+    if (!(error instanceof Unreachable) || (await isReadable(file))) throw error;
+    throw new Error("The file can no longer be read: it was moved or changed since it was chosen. Add it again.", {
+      cause: error,
+    });
+  }
+}
+
+/** @param {File} file */
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

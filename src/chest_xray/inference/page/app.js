@@ -1,6 +1,7 @@
 /** The page: its parts, and what each action does with them. */
 
 import { MORE_ACTIONS, VIEWER_ACTIONS } from "./actions.js";
+import { Unreachable } from "./api.js";
 import { byId, download } from "./dom.js";
 import { FeedbackForm, judge } from "./feedback.js";
 import { Findings, moveFinding, pickRow } from "./findings.js";
@@ -22,8 +23,13 @@ const queue = new Queue(store);
 /** What an empty page has no use for is loaded with the first film. @type {Promise<import("./stage.js").Stage> | null} */
 let staged = null;
 
+/** The modules may be asked for while the server is gone: they are asked for again when it is back. */
 function openStage() {
   staged ??= import("./stage.js").then(({ Stage }) => new Stage(store, queue));
+  staged.catch(() => {
+    staged = null;
+    queue.report(new Unreachable("The server does not answer."));
+  });
   return staged;
 }
 
@@ -100,6 +106,9 @@ new FeedbackForm(store, queue);
 addHeader(store, queue);
 addToolbar(act, (preset) => void staged?.then((stage) => stage.setPreset(preset)));
 addIntake(store, queue, () => void openStage());
+store.subscribe(({ connection, items }) => {
+  if (connection === "ready" && items.length > 0 && staged === null) void openStage();
+});
 listenToKeys(act, () => store.state.items.length === 0);
 
 /** @type {[string, () => void][]} */

@@ -1,8 +1,8 @@
 /** Which model answers, and what stands in the way when none does. */
 
 import { key } from "./api.js";
-import { byId, say } from "./dom.js";
-import { modelName } from "./words.js";
+import { byId, h, say } from "./dom.js";
+import { codeParts, modelName } from "./words.js";
 
 /** @typedef {import("./types.js").Connection} Connection */
 /** @typedef {import("./types.js").State} State */
@@ -35,10 +35,18 @@ export function addHeader(store, queue) {
   byId("digest").addEventListener("click", () => void copyDigest(store.state.model?.model.digest ?? ""));
 }
 
-/** @param {string} digest */
+/**
+ * Copy it; where the browser does not let the page (plain HTTP from another machine), show all of it.
+ * @param {string} digest
+ */
 async function copyDigest(digest) {
   const button = byId("digest");
-  await navigator.clipboard.writeText(digest);
+  try {
+    await navigator.clipboard.writeText(digest);
+  } catch {
+    say(button, digest);
+    return;
+  }
   say(button, "copied");
   setTimeout(() => say(button, digest.slice(0, 12)), 1500);
 }
@@ -78,7 +86,11 @@ function describeTrouble({ connection, trouble, items }) {
   const waiting = items.some((item) => item.status === "waiting");
   const words = bannerWords(connection, trouble, waiting);
   byId("banner").hidden = words === "";
-  say(byId("banner-words"), words);
+  if (byId("banner-words").dataset.words !== words) {
+    byId("banner-words").dataset.words = words;
+    const parts = codeParts(words).map(({ text, isCode }) => (isCode ? h("code", {}, text) : text));
+    byId("banner-words").replaceChildren(...parts);
+  }
   byId("give-key").hidden = connection !== "key";
   byId("empty").hidden = items.length > 0;
 }

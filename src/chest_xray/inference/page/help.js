@@ -4,11 +4,10 @@ import { GROUPS, keyName } from "./actions.js";
 import { byId, h } from "./dom.js";
 import { letters } from "./keys.js";
 
-/** Keys whose meaning hangs on where the focus is, or that are nine. */
+/** Keys of the findings that are nine, or whose meaning hangs on where the focus is. */
 const FURTHER = [
   ["1 to 9", "The finding in that row"],
-  ["↓ or ↑ in the findings", "Next, previous finding"],
-  ["Tab", "Next control"],
+  ["↓ or ↑", "Next or previous finding, where the findings have the focus"],
 ];
 const MOUSE = [
   ["Drag", "Window and level: right is wider, up is brighter"],
@@ -16,19 +15,20 @@ const MOUSE = [
   ["Wheel, pinch", "Zoom to the pointer"],
   ["Double click", "Whole film"],
 ];
+
 export function openHelp() {
   const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
   const list = byId("help-keys");
   if (list.childElementCount === 0) {
     list.append(
       ...GROUPS.map(({ title, actions }) =>
-        section(
-          title,
-          actions.map(({ keys, label }) => [keys.map(keyName).join(" or "), label]),
-        ),
+        section(title, [
+          ...actions.map(({ keys, label }) => [keys.map(keyName).join(" or "), label]),
+          ...(title === "Findings" ? FURTHER : []),
+        ]),
       ),
     );
-    list.append(section("Everywhere", FURTHER), section("Mouse and fingers", MOUSE));
+    list.append(section("Mouse and fingers", MOUSE));
     const box = /** @type {HTMLInputElement} */ (byId("letters"));
     box.checked = letters.areOn();
     box.addEventListener("change", () => letters.set(box.checked));

@@ -65,8 +65,10 @@ export class Pane {
   /**
    * @param {Item | null} item
    * @param {boolean} reachable whether the server can be asked for a film now
+   * @param {string} instead what is said where there is no film
    */
-  show(item, reachable) {
+  show(item, reachable, instead) {
+    if (item === null) say(this.#words, instead);
     if (item === this.#item && !(this.#again && reachable)) return;
     this.#item = item;
     this.#map = "";
@@ -76,7 +78,6 @@ export class Pane {
     this.#right.hidden = true;
     this.#left.hidden = true;
     for (const corner of [this.#title, this.#numbers, this.#value]) say(corner, "");
-    say(this.#words, item === null ? "Choose a film in the worklist." : "");
     if (item !== null) void this.#load(item);
   }
 

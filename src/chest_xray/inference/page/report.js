@@ -2,7 +2,7 @@
 
 import { byId, h } from "./dom.js";
 import { ordered } from "./ranking.js";
-import { filmFacts, findingName, modelName, probability, withInterval } from "./words.js";
+import { filmFacts, findingName, modelName, probability, warningsOf, withInterval } from "./words.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {import("./types.js").Item} Item */
@@ -46,22 +46,12 @@ function sheet(state, item, answer, model, picture) {
   return [
     h("header", {}, h("h1", {}, "Chest X-ray findings"), h("p", { class: "notice" }, answer.notice)),
     h("p", {}, `${item.file.name} · ${filmFacts(answer.film)}`),
-    ...warnings(answer),
-    h("div", { class: "columns" }, h("figure", {}, picture, h("figcaption", {}, caption)), table(answer, model, item)),
+    ...warningsOf(answer).map((text) => h("p", { class: "warning" }, text)),
+    h("figure", {}, picture, h("figcaption", {}, caption)),
+    table(answer, model, item),
     ...note(item),
     versions(answer),
   ];
-}
-
-/**
- * @param {Answer} answer
- * @returns {Node[]}
- */
-function warnings({ guard, quality }) {
-  const list = quality.map(({ detail }) => h("p", { class: "warning" }, detail));
-  if (!guard.in_distribution)
-    list.unshift(h("p", { class: "warning" }, "Unlike the training films: these scores mean nothing."));
-  return list;
 }
 
 /**
@@ -90,7 +80,7 @@ function row({ finding, probability: value, operating_point: point, flag }, mode
   const cells = [
     probability(value),
     point === null ? "none" : probability(point),
-    flag ? "flagged" : flag === null ? "" : "not flagged",
+    flag ? "flagged" : flag === null ? "" : "below",
     present === undefined ? "" : present ? "present" : "absent",
     profile === undefined ? "" : withInterval(profile.auroc, profile.auroc_ci95),
   ];
@@ -108,10 +98,10 @@ function note({ feedback }) {
 
 /** @param {Answer} answer */
 function versions({ model, event_id: event, guard }) {
-  const likeness = `guard distance ${guard.distance.toFixed(2)} of at most ${guard.threshold.toFixed(2)}`;
-  return h(
-    "footer",
-    {},
-    `${modelName(model)} · ${model.digest} · event ${event} · ${likeness} · ${new Date().toISOString().slice(0, 16)}Z`,
-  );
+  const lines = [
+    `Model ${modelName(model)}, SHA-256 of its bundle ${model.digest}`,
+    `Event ${event}; guard distance ${guard.distance.toFixed(2)}, at most ${guard.threshold.toFixed(2)} expected; ` +
+      `printed ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`,
+  ];
+  return h("footer", {}, ...lines.map((line) => h("p", {}, line)));
 }

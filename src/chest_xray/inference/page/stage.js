@@ -97,8 +97,10 @@ export class Stage {
     ];
     // Films side by side share one scale: equal colours are equal shares.
     const scale = Math.max(...shown.map(({ item }) => fullScale(state, item)));
+    const some = state.items.some(({ answer }) => answer !== null);
+    const instead = some ? "Choose a film in the worklist." : "The first film that is scored will be shown here.";
     for (const { pane, item } of shown) {
-      pane.show(item, state.connection === "ready");
+      pane.show(item, state.connection === "ready", instead);
       pane.lay(state, item, scale);
       pane.host.classList.toggle("active", state.comparing && pane === this.active);
     }

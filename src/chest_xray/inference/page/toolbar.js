@@ -47,7 +47,7 @@ function tool({ name, label, keys }, act) {
       "aria-keyshortcuts": shortcuts(keys),
       click: () => act(name),
     },
-    icon(name),
+    name === "reset" ? "Reset" : icon(name),
   );
 }
 

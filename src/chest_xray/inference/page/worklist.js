@@ -65,8 +65,7 @@ export class Worklist {
     const running = done < items.length;
     this.#bar.max = Math.max(items.length, 1);
     this.#bar.value = done;
-    this.#bar.classList.toggle("done", !running);
-    byId("cancel").hidden = !running;
+    byId("under-way").classList.toggle("done", !running);
     const all = running ? `${done} of ${counted(items.length, "film")}` : counted(items.length, "film");
     const told = items.length === 0 ? "" : `${all}${refused > 0 ? `, ${refused} refused` : ""}`;
     say(this.#count, told);
@@ -181,13 +180,14 @@ function summary(item) {
   const over = ratio(first);
   const likely = answer.guard.in_distribution;
   const flags = answer.findings.filter((score) => score.flag).length;
+  const number = over > 0 ? `${over.toFixed(1)}×` : probability(first.probability);
   const verdict = flags === 0 ? "nothing flagged" : `${findingName(first.finding)}${flags > 1 ? ` +${flags - 1}` : ""}`;
   return [
     h("span", { class: "state" }, likely ? verdict : "unlike training films"),
     h(
       "span",
       { class: first.flag && likely ? "ratio flagged" : "ratio", title: "Highest score over its operating point" },
-      over > 0 ? `${over.toFixed(1)}×` : probability(first.probability),
+      likely ? number : "–",
     ),
     h("span", { class: "marks" }, marks(item)),
   ];

@@ -1,12 +1,13 @@
 /** The viewer: one film on one canvas, its window over the full depth, a heat map over it. */
 
-import { CanvasRenderer } from "./canvas.js";
 import { acted, alike, initial, moved, resized, windowed, zoomed } from "./display.js";
 import { enlarge } from "./evidence.js";
 import { Film, loadFilm } from "./film.js";
-import { aligned, fitted, toFilm, turnedSize } from "./geometry.js";
+import { aligned } from "./geometry.js";
 import { Pace } from "./pace.js";
+import { pictureOf } from "./picture.js";
 import { listen } from "./pointer.js";
+import { inPixels, stateOf } from "./state.js";
 import { Surface } from "./surface.js";
 
 export { colourScale, colourTable, drawLegend } from "./colours.js";
@@ -17,15 +18,7 @@ export { Film, loadFilm };
 /** @typedef {import("./geometry.js").Size} Size */
 /** @typedef {import("./display.js").Display} Display */
 /** @typedef {import("./display.js").ViewerAction} ViewerAction */
-/**
- * @typedef {object} ViewState
- * @property {number} zoom device pixels for a film pixel: 1 shows each as it is
- * @property {import("./geometry.js").Rotation} rotation
- * @property {{width: number, level: number}} window in the file's own values
- * @property {boolean} inverted
- * @property {{x: number, y: number, value: number} | null} pixel under the pointer, in the file's own values
- * @property {"webgl2" | "canvas2d"} renderer
- */
+/** @typedef {import("./state.js").ViewState} ViewState */
 /**
  * @typedef {object} ViewerOptions
  * @property {(state: ViewState) => void} [onChange] after each picture that shows something else
@@ -118,13 +111,8 @@ export class Viewer {
    * Set the window, in the file's own values.
    * @param {{width: number, level: number}} window
    */
-  setWindow({ width, level }) {
-    this.#change((display, film) => {
-      const { low, slope } = film.facts;
-      const middle = (level - low) / slope;
-      const half = width / slope / 2;
-      return { ...display, window: { low: middle - half, high: middle + half } };
-    });
+  setWindow(window) {
+    this.#change((display, film) => ({ ...display, window: inPixels(film, window) }));
     this.#pace.settle();
   }
 
@@ -132,16 +120,7 @@ export class Viewer {
   get state() {
     const [film, display] = [this.#film, this.#display];
     if (film === null || display === null) return null;
-    const { low, high } = display.window;
-    const { slope } = film.facts;
-    return {
-      zoom: display.pose.zoom * devicePixelRatio,
-      rotation: display.pose.rotation,
-      window: { width: (high - low) * slope, level: film.facts.low + ((low + high) / 2) * slope },
-      inverted: display.inverted,
-      pixel: this.#pixel(film, display),
-      renderer: this.#surface.kind,
-    };
+    return stateOf(film, display, this.#surface, this.#pointer);
   }
 
   /**
@@ -152,17 +131,7 @@ export class Viewer {
   async snapshot(width) {
     const [film, display] = [this.#film, this.#display];
     if (film === null || display === null) throw new Error("There is no film to take a picture of.");
-    const renderer = new CanvasRenderer();
-    const { canvas } = renderer;
-    const { rotation } = display.pose;
-    const size = turnedSize(film, rotation);
-    canvas.width = width;
-    canvas.height = Math.max(1, Math.round((width * size.height) / size.width));
-    const pose = fitted(film, canvas, rotation);
-    renderer.draw({ ...this.#scene(film, { ...display, pose }), ratio: 1, draft: false });
-    return new Promise((resolve, reject) => {
-      canvas.toBlob((blob) => (blob === null ? reject(new Error("The picture cannot be made.")) : resolve(blob)));
-    });
+    return pictureOf(this.#scene(film, display), width);
   }
 
   /** Draw at once and wait until it is drawn. */
@@ -212,17 +181,6 @@ export class Viewer {
     this.#pointer = at;
     const state = this.state;
     if (state !== null) this.onChange(state);
-  }
-
-  /**
-   * @param {Film} film
-   * @param {Display} display
-   */
-  #pixel(film, display) {
-    if (this.#pointer === null) return null;
-    const { x, y } = toFilm(display.pose, this.#surface.screen, this.#pointer);
-    const value = film.valueAt(x, y);
-    return value === null ? null : { x: Math.floor(x), y: Math.floor(y), value };
   }
 
   #resize() {

@@ -6,7 +6,7 @@
 const FRAME = 1000 / 60; // milliseconds
 const SLOW = 19; // milliseconds between pictures above which 60 a second are missed
 const LEAST_STEP = 0.85;
-const COARSEST = 0.25;
+const COARSEST = 0.4; // below, what is slow is not the drawing
 const RECENT = 12; // pictures
 const REST = 120; // milliseconds without a movement after which a picture rests
 

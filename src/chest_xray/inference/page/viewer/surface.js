@@ -99,7 +99,7 @@ export class Surface {
     const renderer = webgl ?? new CanvasRenderer();
     const { canvas } = renderer;
     canvas.className = "film";
-    Object.assign(canvas.style, { display: "block", width: "100%", height: "100%" });
+    Object.assign(canvas.style, { display: "block", width: "100%", height: "100%", visibility: "hidden" });
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
       this.#renderer.restore();
