@@ -51,5 +51,3 @@ def test_the_help_has_every_key_beside_what_it_does(page: Page, server: Server) 
     page.locator("#help").get_by_role("button", name="Close").click()
     expect(page.locator("#help")).to_be_hidden()
     expect(page.locator("#open-help")).to_be_focused()
-
-

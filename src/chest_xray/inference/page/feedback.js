@@ -13,7 +13,7 @@ import { counted } from "./words.js";
 
 /** @returns {Feedback} */
 export function noFeedback() {
-  return { present: {}, note: "", state: "none", error: "" };
+  return { present: {}, note: "", state: "none", kept: false, error: "" };
 }
 
 /**
@@ -28,8 +28,30 @@ export function judge(store, item, finding, present) {
     const { feedback } = item;
     if (feedback.present[finding] === present) delete feedback.present[finding];
     else feedback.present[finding] = present;
-    feedback.state = "unsent";
+    changed(feedback);
   });
+}
+
+/**
+ * The reader changed it. What was kept cannot be made undone, only replaced: with nothing left to send it stands.
+ * @param {Feedback} feedback
+ */
+function changed(feedback) {
+  feedback.state = !isEmpty(feedback) ? "unsent" : feedback.kept ? "sent" : "none";
+}
+
+/**
+ * What was sent belongs to an answer that another replaces: for that one it waits to be sent.
+ * @param {Feedback} feedback
+ */
+export function keepAnew(feedback) {
+  feedback.kept = false;
+  changed(feedback);
+}
+
+/** @param {Feedback} feedback */
+function isEmpty({ present, note }) {
+  return Object.keys(present).length === 0 && note.trim() === "";
 }
 
 /** The form below the findings. */
@@ -65,7 +87,7 @@ export class FeedbackForm {
       const item = activeItem(state);
       if (item === null) return;
       item.feedback.note = this.#note.value;
-      item.feedback.state = "unsent";
+      changed(item.feedback);
     });
   }
 
@@ -77,10 +99,8 @@ export class FeedbackForm {
     if (this.#item !== item.id) this.#note.value = item.feedback.note;
     this.#item = item.id;
     const { feedback } = item;
-    const judged = Object.keys(feedback.present).length;
-    this.#send.disabled =
-      (judged === 0 && feedback.note === "") || feedback.state === "sending" || feedback.state === "sent";
-    say(this.#said, told(feedback, judged));
+    this.#send.disabled = isEmpty(feedback) || feedback.state === "sending" || feedback.state === "sent";
+    say(this.#said, told(feedback));
   }
 
   async #submit() {
@@ -100,6 +120,7 @@ export class FeedbackForm {
       });
       // What was changed while it was on its way is not sent yet.
       if (feedback.state === "sending") feedback.state = "sent";
+      feedback.kept = true;
     } catch (error) {
       feedback.state = "failed";
       feedback.error = error instanceof Error ? error.message : String(error);
@@ -109,20 +130,20 @@ export class FeedbackForm {
   }
 }
 
-/**
- * @param {Feedback} feedback
- * @param {number} judged
- */
-function told({ state, error }, judged) {
+/** @param {Feedback} feedback */
+function told(feedback) {
+  const { present, state, error } = feedback;
   switch (state) {
     case "none":
       return "";
     case "unsent":
-      return `${counted(judged, "finding")} judged, not sent yet.`;
+      return `${counted(Object.keys(present).length, "finding")} judged, not sent yet.`;
     case "sending":
       return "Sending.";
     case "sent":
-      return "Kept as ground truth. Thank you.";
+      return isEmpty(feedback)
+        ? "What was sent stays kept as ground truth; send another judgement to replace it."
+        : "Kept as ground truth. Thank you.";
     case "failed":
       return `Not kept: ${error} Nothing is lost; send it again.`;
   }

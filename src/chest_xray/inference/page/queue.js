@@ -1,6 +1,7 @@
 /** Sends the worklist's files to the server, a few at a time, and waits where the server asks it to. */
 
 import { blocks, fetchModel, isAlive, predict, Refused, Unreachable } from "./api.js";
+import { keepAnew } from "./feedback.js";
 import { itemOf } from "./store.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
@@ -60,6 +61,7 @@ export class Queue {
   again(item) {
     this.store.update(() => {
       Object.assign(item, { answer: null, status: "waiting" });
+      keepAnew(item.feedback);
     });
     this.#fill();
   }
@@ -67,6 +69,7 @@ export class Queue {
   /** @param {unknown} error what a request outside of the queue met */
   report(error) {
     if (blocks(error) !== null) this.#halt(error);
+    else if (error instanceof Refused && error.problem.code === "model_changed") void this.start();
   }
 
   #fill() {

@@ -43,6 +43,7 @@
  * @property {Record<string, boolean>} present by finding, those judged only
  * @property {string} note
  * @property {"none" | "unsent" | "sending" | "sent" | "failed"} state
+ * @property {boolean} kept the server has something of it, as it is or as it was
  * @property {string} error
  */
 /**
