@@ -35,8 +35,9 @@ $(STAMP): pyproject.toml locks/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
+# Not `npm ci`: it wants the binaries of every platform in the lock, and not every registry has them all.
 $(NODE_STAMP): package.json package-lock.json
-	@npm ci --silent --no-audit --no-fund
+	@npm install --silent --no-save --no-audit --no-fund
 	@touch $@
 
 demo: $(STAMP) ## From phantom radiographs to a served model, in ten minutes on two cores
