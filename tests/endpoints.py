@@ -8,9 +8,9 @@ from chest_xray.backends.local.endpoints import Endpoints
 from chest_xray.bundle import load_bundle
 
 
-def deploy_folder(home: Path, bundle: Path, *, endpoint: str, version: int = 1) -> Endpoint:
-    """Deploy `bundle` as a version of model `tiny` below CXR_HOME `home`."""
-    model = ModelIdentity(name="tiny", version=version, digest=load_bundle(bundle).digest)
+def deploy_folder(home: Path, bundle: Path, *, endpoint: str, name: str = "tiny", version: int = 1) -> Endpoint:
+    """Deploy `bundle` as a version of model `name` below CXR_HOME `home`."""
+    model = ModelIdentity(name=name, version=version, digest=load_bundle(bundle).digest)
 
     def fetch(folder: Path) -> Path:
         return Path(shutil.copytree(bundle, folder / "bundle"))

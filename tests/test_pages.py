@@ -75,11 +75,20 @@ def test_the_index_and_the_files_below_it_are_served_under_their_types(client: C
         "/page//etc/passwd",
         "/page/viewer/%00",
         "/index.html",
+        "/page/~1/",
+        "/page/~1/none.js",
+        "/page/~1/../secret.js",
+        "/page/~1/~2/viewer/index.js",
+        "/page/~x/viewer/index.js",
     ],
 )
 def test_nothing_outside_of_the_table_is_served(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_module_has_further_addresses_for_browsers_that_it_did_not_reach(client: Client) -> None:
+    assert client.get("/page/~12/viewer/index.js").content == client.get("/page/viewer/index.js").content
 
 
 def test_files_are_read_once_when_the_application_starts(client: Client, folder: Path) -> None:

@@ -79,7 +79,8 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(
 
     expect(page.locator("#model-name")).to_be_visible(timeout=LOADED)
     assert page.evaluate("() => [JSON.stringify(localStorage), document.cookie].join()").count("cxr_") == 0
-    Reading(page, own_server).add(*write_films(tmp_path, 1))
+    (film,) = write_films(tmp_path, 1)
+    Reading(page, own_server).add(film).choose(film)
 
 
 def test_a_film_unlike_the_training_films_is_listed_last_and_its_scores_are_said_to_mean_nothing(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -31,6 +32,8 @@ _MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
+# A browser asks once only for a module that did not arrive: the page asks again for it below `/page/~1/`, `~2/` ...
+_AGAIN: Final = re.compile(r"\A~\d{1,6}/")
 # Features of the browser that the page has no use for: nothing that is put into it may use them either.
 _REFUSED_FEATURES: Final = (
     "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "encrypted-media", "fullscreen",
@@ -96,7 +99,7 @@ def add_pages(app: Starlette, assets: Mapping[str, Asset]) -> None:
     """Add the page's two routes, which the OpenAPI document leaves out: they are no part of the API."""
 
     async def answer(request: Request) -> Response:
-        asset = assets.get(request.path_params.get("name", INDEX))
+        asset = assets.get(_AGAIN.sub("", request.path_params.get("name", INDEX), count=1))
         if asset is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return asset.answer(request.headers)

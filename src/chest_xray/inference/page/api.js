@@ -21,7 +21,9 @@ export class Refused extends Error {
 }
 
 /** The server did not answer. */
-export class Unreachable extends Error {}
+export class Unreachable extends Error {
+  name = "Unreachable";
+}
 
 /** The key lives as long as the tab; it is not written anywhere else. */
 export const key = {
@@ -68,9 +70,11 @@ export async function sendFeedback(feedback) {
  * @returns {Connection | null}
  */
 export function blocks(error) {
-  if (error instanceof Unreachable) return "gone";
-  if (!(error instanceof Refused)) return null;
-  const { status, code } = error.problem;
+  // By what they are, not by their class: modules that were loaded again have classes of their own.
+  if (!(error instanceof Error)) return null;
+  if (error.name === "Unreachable") return "gone";
+  if (!("problem" in error)) return null;
+  const { status, code } = /** @type {Refused} */ (error).problem;
   if (status === 401) return "key";
   if (code === "no_model") return "no-model";
   return [429, 502, 503, 504].includes(status) ? "busy" : null;

@@ -8,6 +8,7 @@ import { Findings, moveFinding, pickRow } from "./findings.js";
 import { addHeader } from "./header.js";
 import { addIntake } from "./intake.js";
 import { listenToKeys } from "./keys.js";
+import { load, prepare } from "./lazy.js";
 import { Queue } from "./queue.js";
 import { activeItem, emptyState, Store } from "./store.js";
 import { applyTheme, switchTheme } from "./theme.js";
@@ -25,12 +26,19 @@ let staged = null;
 
 /** The modules may be asked for while the server is gone: they are asked for again when it is back. */
 function openStage() {
-  staged ??= import("./stage.js").then(({ Stage }) => new Stage(store, queue));
-  staged.catch(() => {
-    staged = null;
-    queue.report(new Unreachable("The server does not answer."));
-  });
+  if (staged === null) {
+    staged = load("stage.js").then(({ Stage }) => new Stage(store, queue));
+    staged.then(() => prepare("exports.js", "report.js", "help.js"), lost);
+    staged.catch(() => {
+      staged = null;
+    });
+  }
   return staged;
+}
+
+/** A part of the page did not come. */
+function lost() {
+  queue.report(new Unreachable("The server does not answer."));
 }
 
 /** @param {boolean} agrees */
@@ -46,19 +54,19 @@ async function report() {
   const item = activeItem(store.state);
   const { active } = await openStage();
   if (item === null || active.film === null) return;
-  const { printReport } = await import("./report.js");
+  const { printReport } = await load("report.js");
   await printReport(store.state, item, active.viewer);
 }
 
 /** @param {"json" | "csv"} kind */
 async function take(kind) {
-  const { asCsv, asJson, exportName } = await import("./exports.js");
+  const { asCsv, asJson, exportName } = await load("exports.js");
   const [text, type] = kind === "json" ? [asJson(store.state), "application/json"] : [asCsv(store.state), "text/csv"];
   download(exportName(kind), new Blob([text], { type }));
 }
 
 async function help() {
-  const { openHelp } = await import("./help.js");
+  const { openHelp } = await load("help.js");
   openHelp();
 }
 
@@ -81,7 +89,7 @@ const ACTIONS = {
   disagree: () => agree(false),
   preset: () => void staged?.then((stage) => stage.setPreset()),
   theme: switchTheme,
-  help: () => void help(),
+  help: () => void help().catch(lost),
   ...Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`finding-${i + 1}`, () => pickRow(store, i + 1)])),
   ...Object.fromEntries(
     [...VIEWER_ACTIONS, ...MORE_ACTIONS].map(({ name }) => [
@@ -114,11 +122,11 @@ listenToKeys(act, () => store.state.items.length === 0);
 /** @type {[string, () => void][]} */
 const BUTTONS = [
   ["theme", switchTheme],
-  ["open-help", () => void help()],
+  ["open-help", () => void help().catch(lost)],
   ["cancel", () => queue.cancel()],
-  ["take-json", () => void take("json")],
-  ["take-csv", () => void take("csv")],
-  ["print", () => void report()],
+  ["take-json", () => void take("json").catch(lost)],
+  ["take-csv", () => void take("csv").catch(lost)],
+  ["print", () => void report().catch(lost)],
 ];
 for (const [id, does] of BUTTONS) byId(id).addEventListener("click", does);
 store.subscribe((state) => {

@@ -101,6 +101,10 @@ export class FeedbackForm {
     const { feedback } = item;
     this.#send.disabled = isEmpty(feedback) || feedback.state === "sending" || feedback.state === "sent";
     say(this.#said, told(feedback));
+    const failed = feedback.state === "failed";
+    const isNew = failed && !this.#said.classList.contains("trouble");
+    this.#said.classList.toggle("trouble", failed);
+    if (isNew) this.#said.scrollIntoView({ block: "nearest" });
   }
 
   async #submit() {

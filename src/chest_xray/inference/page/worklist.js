@@ -17,8 +17,6 @@ export class Worklist {
   #sort = byId("sort");
   /** @type {Map<number, HTMLElement>} */
   #rows = new Map();
-  /** @type {HTMLElement[]} */
-  #laid = [];
   #shown = /** @type {number | null} */ (null);
   #spoken = 0;
 
@@ -37,10 +35,7 @@ export class Worklist {
   #render(state) {
     const items = listed(state);
     const rows = items.map((item) => this.#row(item, state));
-    if (rows.length !== this.#laid.length || rows.some((row, i) => this.#laid[i] !== row)) {
-      this.#list.replaceChildren(...rows);
-    }
-    this.#laid = rows;
+    lay(this.#list, rows);
     this.#rows = new Map(items.map((item, i) => [item.id, /** @type {HTMLElement} */ (rows[i])]));
     this.#progress(items);
     const since = misplaced(state);
@@ -88,14 +83,15 @@ export class Worklist {
    */
   #row(item, state) {
     const row = this.#rows.get(item.id) ?? newRow(item);
-    const look = `${item.status} ${item.answer?.event_id ?? ""} ${item.feedback.state}`;
-    if (row.dataset.look !== look) {
-      row.dataset.look = look;
-      row.className = `film-row ${item.status}`;
-      row.replaceChildren(h("span", { class: "name", title: item.file.name }, item.file.name), ...summary(item));
-    }
-    row.ariaSelected = String(item.id === state[state.active]);
-    row.classList.toggle("beside", isShown(state, item.id) && item.id !== state[state.active]);
+    const chosen = item.id === state[state.active];
+    const beside = !chosen && isShown(state, item.id) ? "beside" : "";
+    // Most rows are as they were: a thousand of them are looked at for each answer, and left alone.
+    const look = `${item.status} ${item.answer?.event_id ?? ""} ${item.feedback.state} ${chosen} ${beside}`;
+    if (row.dataset.look === look) return row;
+    row.dataset.look = look;
+    row.className = `film-row ${item.status} ${beside}`;
+    row.setAttribute("aria-selected", String(chosen));
+    row.replaceChildren(h("span", { class: "name", title: item.file.name }, item.file.name), ...summary(item));
     return row;
   }
 }
@@ -159,6 +155,24 @@ export function sortAgain(store) {
  */
 function isShown(state, id) {
   return id === state.selected || (state.comparing && id === state.compared);
+}
+
+/**
+ * Lay rows in this order, moving no more of them than it takes.
+ * @param {HTMLElement} list
+ * @param {HTMLElement[]} rows
+ */
+function lay(list, rows) {
+  let place = list.firstChild;
+  for (const row of rows) {
+    if (row === place) place = place.nextSibling;
+    else list.insertBefore(row, place);
+  }
+  while (place !== null) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
 }
 
 /** @param {Item} item */

@@ -32,7 +32,7 @@ export class Surface {
     try {
       this.#observer.observe(host, { box: "device-pixel-content-box" });
     } catch {
-      this.#observer.observe(host); // Safari before 26 does not know that box
+      this.#observer.observe(host); // not every browser knows that box
     }
   }
 
