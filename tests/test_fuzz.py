@@ -11,7 +11,7 @@ COUNT = 20_000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("route", "count"), zip(ROUTES, (COUNT, COUNT // 10), strict=True))
+@pytest.mark.parametrize(("route", "count"), list(zip(ROUTES, (COUNT, COUNT // 10), strict=True)))
 def test_a_mutated_file_is_scored_or_refused(kind: str, route: str, count: int) -> None:
     report = fuzz(kind, count, route=route)
     assert report.failures == []
