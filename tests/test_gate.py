@@ -63,8 +63,12 @@ def comparison(
     )
 
 
-def judged(*args: object) -> GateVerdict:
-    return judge(comparison(*args), 3, RULES)  # type: ignore[arg-type]
+def judged(
+    whole: MeanDifference,
+    findings: dict[str, Difference] | None = None,
+    groups: dict[str, MeanDifference] | None = None,
+) -> GateVerdict:
+    return judge(comparison(whole, findings, groups), 3, RULES)
 
 
 EQUAL = mean(0.0, (-0.004, 0.004))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from chest_xray.bundle import FindingProfile
 from chest_xray.console import say
@@ -117,8 +118,7 @@ def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
     model = ChestXrayNet(record.normalisation.mean, record.normalisation.std)
     load_weights(model, folder.weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types .to() for tensors only
-    return model.eval()
+    return convert_conv2d_weight_memory_format(model.to(device), torch.channels_last).eval()
 
 
 def fit_profiles(

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
 from chest_xray.errors import TrainingError
@@ -65,7 +66,7 @@ class Learner:
         self.positive_weights = positive_weights(shards.labels[self.train_rows], config.positive_weight_cap)
         mean, std = self.normalisation.mean, self.normalisation.std
         model = build_model(config.init, mean=mean, std=std, seed=config.seed, settings=settings)
-        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types .to() for tensors only
+        self.model = convert_conv2d_weight_memory_format(model.to(self.device), torch.channels_last)
         self.averaged = AveragedModel(self.model, multi_avg_fn=self._average, use_buffers=True)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), fused=True)
         self.loss_weight = torch.tensor(self.positive_weights, dtype=torch.float32, device=self.device)
