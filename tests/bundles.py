@@ -4,6 +4,7 @@ The graph averages the film's four quarters, c (2, 2), on the scale 0..1 after n
 
     cam[k]    = WEIGHTS[k] * c          logits[k] = mean(cam[k]) + BIASES[k]
     embedding[j] = mean(c) * (j + 1) / 1024
+    probability[k] = sigmoid(slope * logits[k] + intercept) of the calibration of `profile(k)`
 
 The guard measures distance = sqrt(mean(c)), and 0 where mean(c) is below 0; over 1 is unlike the training films. The
 tiny films `film(seed)` lie near 0 and a white film at sqrt(2). A film's pose is that of `upright_film` with which its
@@ -106,7 +107,9 @@ def graph(**changes: Any) -> onnx.ModelProto:
         "logits": (TensorProto.FLOAT, ["B", len(FINDINGS)]),
         "embedding": (TensorProto.FLOAT, ["B", 1024]),
         "cam": (TensorProto.FLOAT, ["B", len(FINDINGS), 2, 2]),
+        "probability": (TensorProto.FLOAT, ["B", len(FINDINGS)]),
     } | changes
+    calibrations = [profile(index).calibration for index in range(len(FINDINGS))]
     values = {name: helper.make_tensor_value_info(name, *kind) for name, kind in shapes.items()}
     half = SIZE // 2
     constants = {
@@ -114,6 +117,8 @@ def graph(**changes: Any) -> onnx.ModelProto:
         "shift": np.array(MEAN / STD, dtype=np.float32),
         "weights": WEIGHTS.reshape(1, -1, 1, 1),
         "biases": BIASES,
+        "slopes": np.array([one.slope for one in calibrations], dtype=np.float32),
+        "intercepts": np.array([one.intercept for one in calibrations], dtype=np.float32),
         "ramp": (np.arange(1, 1025, dtype=np.float32) / 1024).reshape(1, -1),
     }
     nodes = [
@@ -125,6 +130,9 @@ def graph(**changes: Any) -> onnx.ModelProto:
         helper.make_node("GlobalAveragePool", ["cam"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Add", ["flat", "biases"], ["logits"]),
+        helper.make_node("Mul", ["logits", "slopes"], ["sloped"]),
+        helper.make_node("Add", ["sloped", "intercepts"], ["calibrated"]),
+        helper.make_node("Sigmoid", ["calibrated"], ["probability"]),
         helper.make_node("GlobalAveragePool", ["cells"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["mean_flat"]),
         helper.make_node("MatMul", ["mean_flat", "ramp"], ["embedding"]),

@@ -43,8 +43,10 @@ def test_every_subcommand_shows_an_example_of_itself(group: str, name: str) -> N
 
 
 def test_the_order_of_the_commands_is_the_flow() -> None:
-    flow = "phantom download-nih prepare-data train evaluate export compare register models approve reject deploy"
-    assert list(COMMANDS) == [*flow.split(), "predict", "serve", "monitor", "keys"]
+    model = ["phantom", "download-nih", "prepare-data", "train", "evaluate", "export"]
+    others = ["ensemble", "compress", "test-time", "robustness", "compare"]
+    release = ["register", "models", "approve", "reject", "deploy"]
+    assert list(COMMANDS) == [*model, *others, *release, "predict", "serve", "monitor", "keys"]
 
 
 def test_training_has_an_option_for_every_setting_with_its_default() -> None:

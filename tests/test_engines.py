@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.bundles import film, png, write_bundle
+from tests.bundles import film, known_outputs, png, write_bundle
 
-from chest_xray.bundle import Bundle, load_bundle
+from chest_xray.bundle import Bundle, Golden, load_bundle
 from chest_xray.errors import BundleError, SettingsError
 from chest_xray.inference import engines
 from chest_xray.inference.engines import OUTPUTS, OnnxRuntimeEngine, OpenVinoEngine, Outputs, open_engine, share_of
@@ -99,3 +99,36 @@ def test_the_setting_chooses_the_engine_of_a_deployed_endpoint(
     predictor = get_backend(load_settings()).predictor("clinic")
     assert isinstance(predictor, OnnxPredictor)
     assert predictor.engine == "openvino"
+
+
+@pytest.fixture(scope="module")
+def bf16(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny bundle as a variant for OpenVINO; its graph is the same."""
+    core = pytest.importorskip("openvino").Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor does not compute in bf16")
+    golden = Golden(logits=tuple(known_outputs(film()).logits.tolist()), tolerance=0.05)
+    root = tmp_path_factory.mktemp("variants") / "bf16"
+    return write_bundle(root, variant="bf16", compressed_from="c" * 64, golden=golden)
+
+
+def test_a_variant_for_openvino_serves_there_within_its_own_tolerance(bf16: Bundle, bundle: Bundle) -> None:
+    assert OnnxPredictor.load(bf16.root, engine="openvino").manifest.variant == "bf16"
+    films = np.stack([film(seed) for seed in range(3)])
+    expected, found = OnnxRuntimeEngine(bundle, 1).run(films), open_engine(bf16, "openvino", 1).run(films)
+    np.testing.assert_allclose(found.logits, expected.logits, atol=0.05)
+
+
+def test_a_variant_for_openvino_is_not_served_in_another_precision(bf16: Bundle) -> None:
+    with pytest.raises(SettingsError, match=r"^Variant bf16 is computed by OpenVINO; the engine is onnxruntime\. "):
+        open_engine(bf16, "onnxruntime", 1)
+
+
+def test_a_precision_that_the_processor_lacks_is_one_line(bf16: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old:
+        def get_property(self, *_: str) -> list[str]:
+            return ["FP32"]
+
+    monkeypatch.setattr(sys.modules["openvino"], "Core", Old)
+    with pytest.raises(SettingsError, match=r"^This processor does not compute in bf16\. Deploy without --variant"):
+        open_engine(bf16, "openvino", 1)

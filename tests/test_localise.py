@@ -15,6 +15,7 @@ from chest_xray.images.class_maps import evidence
 from chest_xray.training.localise.boxes import BoxTable
 from chest_xray.training.localise.controls import average_places, random_marks
 from chest_xray.training.localise.figures import Hits, figures_of
+from chest_xray.training.localise.issues import box_issues
 from chest_xray.training.localise.measure import hold_to_boxes, localise
 from chest_xray.training.localise.panel import panel_png
 from chest_xray.training.localise.regions import MEASURES, StackedMarks, find_marks, overlaps
@@ -220,6 +221,28 @@ def test_maps_that_know_the_boxes_meet_them_and_a_picture_shows_it(phantoms: Sha
     assert overall.pointing_game.random < 0.4
     assert measured.panel is not None
     assert measured.panel.startswith(b"\x89PNG")
+
+
+def test_boxes_that_are_left_out_or_contradict_the_labels_are_reported(
+    phantoms: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = [(row, box.finding) for row in phantoms.rows("test") for box in phantoms.boxes[row]]
+    outside = sum(map(len, phantoms.boxes)) - len(tests)
+    left_out = f"{outside} boxes are of images outside the test list; they are not measured."
+    assert [issue.reason for issue in box_issues(phantoms)] == [left_out]
+    counts = phantoms.dataset["counts"]
+    monkeypatch.setitem(phantoms.dataset, "counts", counts | {"boxes": len(tests), "boxes_without_image": 3})
+    row, finding = tests[0]
+    monkeypatch.setattr(phantoms, "labels", phantoms.labels.copy())
+    phantoms.labels[row, FINDINGS.index(finding)] = 0
+    same = tests.count(tests[0])
+    assert [(issue.kind, issue.reason) for issue in box_issues(phantoms)] == [
+        ("boxes_not_measured", "3 boxes are of images that are not there; they are not measured."),
+        (
+            "boxes_without_label",
+            f"{same} boxes are of findings that their image is not labelled with; they are measured.",
+        ),
+    ]
 
 
 def test_films_of_patients_are_measured_and_not_drawn(phantoms: Shards, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from chest_xray.training.metrics import RankedScores, interval95, mean_auroc, patient_bootstrap
+from chest_xray.training.metrics import RankedScores, interval95, mean_auroc, patient_bootstrap, rank_interval
 
 cases = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 4)), min_size=4, max_size=60)
 
@@ -71,9 +71,22 @@ def test_interval_has_the_width_that_theory_gives() -> None:
     q1, q2 = a / (2 - a), 2 * a**2 / (1 + a)
     variance = a * (1 - a) + (positives - 1) * (q1 - a**2) + (negatives - 1) * (q2 - a**2)
     expected = 2 * 1.96 * np.sqrt(variance / (positives * negatives))
-    low, high = interval95(sampled.auroc_rounds[:, 0]) or (0.0, 0.0)
-    assert high - low == pytest.approx(expected, rel=0.15)
-    assert low < a < high
+    for interval in (interval95(sampled.auroc_rounds[:, 0]), rank_interval(a, sampled.auroc_rounds[:, 0], cases=500)):
+        low, high = interval or (0.0, 0.0)
+        assert high - low == pytest.approx(expected, rel=0.15)
+        assert low < a < high
+
+
+def test_an_interval_of_ranks_is_the_rounds_spread_around_the_value() -> None:
+    logits = np.random.default_rng(0).normal(loc=2.0, scale=0.3, size=4000)
+    rounds = 1 / (1 + np.exp(-logits))
+    low, high = rank_interval(0.75, rounds, cases=16) or (0.0, 0.0)
+    middle, spread = np.log(3), 2.1314 * logits.std()  # t of 15 degrees of freedom
+    found = (np.log(low / (1 - low)), np.log(high / (1 - high)))
+    assert found == pytest.approx((middle - spread, middle + spread), abs=1e-4)
+    assert rank_interval(0.75, np.append(rounds, 1.0), cases=16) == interval95(np.append(rounds, 1.0))
+    assert rank_interval(1.0, rounds, cases=16) == interval95(rounds)
+    assert rank_interval(0.75, np.where(np.arange(4000) < 500, np.nan, rounds), cases=16) is None
 
 
 def test_interval_is_unknown_when_rounds_lose_a_class() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from huggingface_hub import ModelCard
 from tests.bundles import GUARD, QUALITY, manifest
-from tests.evaluations import evaluation
+from tests.evaluations import evaluation, shift, subgroups
 
 from chest_xray.bundle import Manifest, Normalisation
 from chest_xray.errors import SettingsError
@@ -13,7 +13,8 @@ from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.footprint import Footprint, Rates
 from chest_xray.training.model_card import write_model_card
-from chest_xray.training.model_card_sections import table
+from chest_xray.training.model_card.markdown import table
+from chest_xray.training.report import Evaluation
 from chest_xray.training.run import Epoch, TrainingRecord
 
 
@@ -40,8 +41,8 @@ def record(**changes: object) -> TrainingRecord:
 
 
 def card(bundle_manifest: Manifest, rates: Rates | None = None, **changes: object) -> str:
-    measured = evaluation(**{k: v for k, v in changes.items() if k in {"label_version", "localisation"}})
-    trained = record(**{k: v for k, v in changes.items() if k != "localisation"})
+    measured = evaluation(**{k: v for k, v in changes.items() if k in Evaluation.model_fields})
+    trained = record(**{k: v for k, v in changes.items() if k in TrainingRecord.model_fields})
     return write_model_card(bundle_manifest, trained, measured, rates or Rates())
 
 
@@ -81,7 +82,10 @@ def test_every_section_is_there_in_order(bundle_manifest: Manifest) -> None:
         "Performance",
         "Operating points",
         "Calibration",
+        "Shift",
         "Localisation",
+        "Subgroups",
+        "Shortcuts",
         "Guard",
         "Limits",
         "Carbon and cost",
@@ -95,15 +99,48 @@ def test_tables_hold_the_numbers_of_evaluation_and_manifest(bundle_manifest: Man
     text = card(bundle_manifest)
     assert "| Effusion | 30 / 90 | 0.750 (0.700 to 0.800) | 0.300 (0.250 to 0.350) | 25.0% |" in text
     assert "| Hernia (few cases) | 0 / 120 | n/a (one class only) | n/a (one class only) | 0.0% |" in text
-    assert "Not in the mean, because they have one class only: Hernia." in text
-    point = bundle_manifest.findings["Effusion"].operating_point
-    assert point is not None
-    assert f"| Effusion | {point.threshold:.3f} | 0.80 | 0.70 | youden |" in text
+    assert "Not in the mean, because they have fewer than 10 images of one class: Hernia." in text
+    rates = "0.80 (0.66 to 0.93) | 0.70 (0.61 to 0.79) | 0.47 (0.35 to 0.60) | n/a | 0.59"
+    assert f"| Effusion | 0.222 | {rates} | 24 / 27 / 6 / 63 |" in text
+    assert "On validation images, sensitivity / specificity: Atelectasis 0.80 / 0.70," in text
     assert "| Hernia | never flagged |" in text
+    assert "| Effusion | Platt scaling | 0.281 -> 0.119 | 0.207 -> 0.037 | 0.041 |" in text
+    assert "| Hernia | not measured |" in text
+    assert "| mean of 13 |  | 0.280 -> 0.120 | 0.210 -> 0.034 |  |" in text
     assert "| Effusion | 41 | 0.40 (0.30 to 0.50); 0.10; 0.60 |" in text
     assert "7 boxes of images that are not there were not measured." in text
     assert f"like the {GUARD.training_images} training films" in text
     assert f"at most {QUALITY.false_warning_rate:.1%}" in text
+
+
+def test_shift_groups_and_shortcuts_stand_in_the_card(bundle_manifest: Manifest) -> None:
+    text = card(bundle_manifest)
+    assert "- Prevalence differs between test and validation: Effusion 25.0% against 10.0%." in text
+    assert "| view AP | 0.35 | 0.566 | +0.44 |" in text
+    assert (
+        "No prior correction was applied. Mean ECE of the test images: 0.044 with the validation prevalence, 0.022"
+        in text
+    )
+    auroc, underdiagnosed = "0.777 (0.727 to 0.827) | -0.060 (0.3)", "0.310 (0.260 to 0.360)"
+    assert f"| sex F | 61 / 52 | {auroc} | Effusion -0.12 | {underdiagnosed} | too few |" in text
+    assert "Not measured, fewer than 50 patients: age 0-18: 7 patients." in text
+    assert "| view alone: PA or AP | 0.688 | 1 |  |" in text
+    assert "| the model within AP (66 images) | 0.699 | 1 | 0.755 |" in text
+    assert "| the model within PA (54 images) | too few | 0 | too few |" in text
+
+
+def test_parts_that_were_not_measured_are_named(bundle_manifest: Manifest) -> None:
+    text = card(bundle_manifest, shift=None, prior=None, subgroups=None, shortcuts=None)
+    assert "Not measured: there were no validation images to compare with." in text
+    assert "Not measured: the test images have no sex, age or view." in text
+    assert "Not audited: that needs training images." in text
+    unmoved = shift().model_copy(update={"warnings": []})
+    assert "- No difference meets the rule." in card(bundle_manifest, shift=unmoved, prior=None)
+    assert "Prior correction was not measured." in card(bundle_manifest, shift=unmoved, prior=None)
+    none = subgroups().model_copy(update={"groups": []})
+    assert "No group has 50 patients.\n\nNot measured, fewer than 50 patients: age 0-18" in card(
+        bundle_manifest, subgroups=none
+    )
 
 
 def test_nihs_facts_stand_in_a_card_of_nih_and_not_in_one_of_phantoms(bundle_manifest: Manifest) -> None:

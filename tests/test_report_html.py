@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from tests.evaluations import evaluation, profiles
+from tests.evaluations import evaluation, profiles, subgroups
 
 from chest_xray.errors import TrainingError
 from chest_xray.findings import FINDINGS
 from chest_xray.training.evaluation_report import render, warnings, write_report
 from chest_xray.training.html_report.charts import Row, forest, thinned, unit_square
-from chest_xray.training.html_report.curves import TestScores, reliability, wilson
+from chest_xray.training.html_report.curves import TestScores, reliability
+from chest_xray.training.html_report.material import Material
 from chest_xray.training.html_report.page import CONTENT_POLICY, Section, page, table
-from chest_xray.training.html_report.sections import Material
 
 
 def scores(n: int = 120) -> TestScores:
@@ -61,12 +61,14 @@ def test_the_file_asks_for_nothing_from_elsewhere() -> None:
 def test_warnings_stand_before_every_figure_and_name_what_they_are_about() -> None:
     text = render(material(label_version="phantom"))
     assert text.index("Read first") < text.index("mean AUROC") < text.index("<svg")
-    found = warnings(evaluation(label_version="phantom"), profiles())
+    found = warnings(evaluation(label_version="phantom"))
     assert found[0] == "These are phantom films, drawn by a program. No figure here says anything about patients."
-    assert "Not in the mean, one class only: Hernia." in found
-    assert "No operating point, never flagged: Hernia." in found
+    assert found[1] == "Prevalence differs between test and validation: Effusion 25.0% against 10.0%."
+    assert "Hernia: no test image with it; it is not in the mean." in found
+    assert "Hernia: it is never flagged." in found
+    assert len(set(found)) == len(found)
     assert "Heat maps point worse than the finding's average place: Effusion." in found
-    assert "7 boxes are of images that are not there; they are not measured." in found
+    assert "7 boxes are of images that are not there." in found
 
 
 def test_films_of_patients_are_not_called_phantoms() -> None:
@@ -84,6 +86,40 @@ def test_the_figures_are_those_of_the_evaluation() -> None:
     assert "0.40, 0.10, 0.60" in text  # pointing game: network, noise, average place
 
 
+def cells(text: str, first: str) -> list[list[str]]:
+    """The rows of any table that begin with `first`."""
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", text)]
+    return [row[1:] for row in rows if row and row[0] == first]
+
+
+def test_thresholds_calibration_and_shift_are_those_of_the_evaluation() -> None:
+    rows = cells(render(material()), "Effusion")
+    assert ["platt", "0.281", "0.119", "0.207", "0.037", "0.041"] in rows
+    rates = ["0.80 (0.66 to 0.93)", "0.70 (0.61 to 0.79)", "0.47 (0.35 to 0.60)", "n/a", "0.59"]
+    assert ["0.222", *rates] in rows
+    assert ["24", "27", "6", "63", "0.80 / 0.70"] in rows
+    assert ["0.100", "0.250", "3.00 (2.20 to 4.10)", "yes"] in rows
+    text = render(material())
+    assert "Never flagged, because validation films gave no threshold: Hernia." in text
+    assert cells(text, "view AP") == [["0.35", "0.566", "+0.44 (0.30 to 0.60)", "yes"]]
+    assert cells(text, "the test list&#x27;s prevalence, known") == [["0.022"]]
+
+
+def test_groups_and_shortcuts_are_those_of_the_evaluation() -> None:
+    text = render(material())
+    gap = ["61 / 52", "-0.06 (-0.16 to 0.04)", "0.3"]
+    assert cells(text, "sex F") == [[*gap, "Effusion -0.12", "0.31 (0.26 to 0.36) *", "too few"]]
+    assert "0.78 (0.73 to 0.83), 2" in text
+    assert "Not measured, fewer than 50 patients: age 0-18: 7 patients." in text
+    assert "0.688, 1 finding<" in text
+    assert "model within PA" in text
+    missing = render(material(shift=None, prior=None, subgroups=None, shortcuts=None))
+    for line in ("no validation films to compare with", "no sex, age or view is known", "Not audited"):
+        assert line in missing
+    alone = render(material(subgroups=subgroups().model_copy(update={"groups": []})))
+    assert "Not measured: no group has 50 patients." in alone
+
+
 def test_texts_from_data_are_escaped() -> None:
     text = render(material(label_version='<img src=x onerror="1">'))
     assert "<img src=x" not in text
@@ -97,7 +133,7 @@ def test_texts_from_data_are_escaped() -> None:
 def test_every_chart_is_well_formed_and_has_a_name() -> None:
     text = render(material())
     charts = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
-    assert len(charts) == 2 + 3 * 14  # AUROC, pointing game; ROC, precision-recall, reliability
+    assert len(charts) == 4 + 3 * 14  # AUROC, groups, shortcuts, pointing game; ROC, precision-recall, reliability
     for chart in charts:
         root = ET.fromstring(chart)
         assert root.attrib["aria-label"]
@@ -123,12 +159,6 @@ def test_bins_hold_equally_many_films_and_their_shares() -> None:
     assert [dot.y for dot in dots] == [0] * 5 + [1] * 5
     assert dots[0].x == pytest.approx(probabilities[:10].mean())
     assert dots[0].whisker == (0.0, pytest.approx(0.2775, abs=1e-4))
-
-
-def test_wilsons_interval_is_the_published_one() -> None:
-    """Newcombe 1998, table I: 81 of 263 and 15 of 148."""
-    assert wilson(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
-    assert wilson(15, 148) == (pytest.approx(0.0624, abs=1e-4), pytest.approx(0.1605, abs=1e-4))
 
 
 def write_evaluation(folder: Path, **changes: object) -> None:

@@ -8,6 +8,7 @@ from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.evaluate import evaluate
 from chest_xray.training.export import export
+from chest_xray.training.measure import Choices
 from chest_xray.training.prepare_data import prepare_data
 from chest_xray.training.train import train
 
@@ -26,5 +27,5 @@ def nih_mini_bundle(real_data: Path) -> Path:
     settings = Settings(home=KEPT / "home")
     prepare_data(real_data / "nih-mini", shards, image_size=IMAGE_SIZE)
     train(shards, run, CONFIG, settings)
-    evaluate(run, shards, settings, rounds=200)
+    evaluate(run, shards, settings, Choices(rounds=200))
     return export(run, shards).root

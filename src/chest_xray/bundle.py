@@ -1,6 +1,7 @@
 """The model bundle: one folder with everything that travels with a model.
 
-    model.onnx           image uint8 (B, 1, S, S) -> logits (B, 14), embedding (B, 1024), cam (B, 14, h, w)
+    model.onnx           image uint8 (B, 1, S, S) -> logits (B, 14), embedding (B, 1024), cam (B, 14, h, w) and
+                         probability (B, 14), which is the manifest's calibration of the logits
     weights.safetensors  the same network's weights, to train on from here
     model.json           this module's `Manifest`
     evaluation.json      the metrics on the test list, with intervals
@@ -8,6 +9,9 @@
     guard.npz            statistics of the training films: see `film_statistics`; thresholds over them in the manifest
     baseline/            scores and embeddings of validation images, for drift
     model_card.md        for people
+    variants/int8/       where `cxr compress` made one: a bundle of its own, without the file of weights
+
+A bundle from before `probability` was an output loads as well: what serves calibrates the logits by the manifest.
 
 Every file's SHA-256 stands in `model.json`; the SHA-256 of `model.json` is the bundle's digest. Loading verifies all of
 them. A missing, added or changed file is an error; there is no default model and no pickle.
@@ -29,7 +33,15 @@ from chest_xray.findings import FINDINGS
 
 MANIFEST = "model.json"
 GUARD_FILE = "guard.npz"
-REQUIRED_FILES = ("model.onnx", "weights.safetensors", "evaluation.json", "golden.png", GUARD_FILE, "model_card.md")
+WEIGHTS_FILE = "weights.safetensors"
+REQUIRED_FILES = ("model.onnx", WEIGHTS_FILE, "evaluation.json", "golden.png", GUARD_FILE, "model_card.md")
+VARIANTS = "variants"
+
+# A compressed graph: int8 by ONNX Runtime; bf16 and fp16 are the graph as it is, computed so by OpenVINO.
+Variant = Literal["int8", "bf16", "fp16"]
+
+# `sensitivity=0.9` is the highest threshold that finds 0.9 of the positives.
+AIM_PATTERN = r"^(youden|f1|sensitivity=0?\.\d*[1-9]\d*)$"
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -49,22 +61,30 @@ class Normalisation(_Frozen):
 class Calibration(_Frozen):
     """Calibrated probability = sigmoid(slope * logit + intercept).
 
-    `platt` was fitted on validation images (Platt 1999). `loss_weight` only undoes the weight w that the training loss
-    gave to positives (slope 1, intercept -ln w), for a finding with too few validation positives to fit.
+    `platt` and `temperature` were fitted on validation images (Platt 1999; Guo et al. 2017). `temperature` has one
+    parameter T: slope 1 / T and intercept -ln w / T, where w is the weight that the training loss gave to positives.
+    `loss_weight` only undoes w (slope 1, intercept -ln w), for a finding with too few validation positives to fit.
     """
 
-    method: Literal["platt", "loss_weight"]
+    method: Literal["platt", "temperature", "loss_weight"]
     slope: float
     intercept: float
+    prior: Probability | None = Field(
+        default=None, description="Prevalence to which the intercept was moved; None: that of the validation images."
+    )
 
 
 class OperatingPoint(_Frozen):
     """The calibrated probability from which a finding is flagged, with what it gave on validation images."""
 
     threshold: Probability
-    aim: Literal["youden"]
+    aim: Annotated[str, Field(pattern=AIM_PATTERN)]
     sensitivity: Probability
     specificity: Probability
+    sensitivity_ci95: tuple[Probability, Probability] | None = Field(
+        default=None, description="95% interval over patients of this threshold; choosing it is not in it."
+    )
+    specificity_ci95: tuple[Probability, Probability] | None = Field(default=None, description="As above.")
 
 
 class FindingProfile(_Frozen):
@@ -138,6 +158,13 @@ class Manifest(_Frozen):
     quality: QualityProfile
     provenance: Provenance
     files: dict[str, Sha256]
+    variant: Variant | None = Field(
+        default=None, description="How the graph was compressed; None: it was not. Every figure here is of this graph."
+    )
+    compressed_from: Sha256 | None = Field(default=None, description="Digest of the bundle that was compressed.")
+    ensemble_of: tuple[Sha256, ...] = Field(
+        default=(), description="Digests of an ensemble's members; none: it is no ensemble."
+    )
 
     @model_validator(mode="after")
     def _agrees_with_this_project(self) -> Self:
@@ -145,6 +172,8 @@ class Manifest(_Frozen):
             raise ValueError(f"findings are {', '.join(self.findings)}; expected {', '.join(FINDINGS)}")
         if len(self.golden.logits) != len(FINDINGS):
             raise ValueError(f"golden has {len(self.golden.logits)} logits; expected {len(FINDINGS)}")
+        if (self.variant is None) != (self.compressed_from is None):
+            raise ValueError("variant and compressed_from stand together or not at all")
         return self
 
 
@@ -188,7 +217,7 @@ def load_bundle(root: Path) -> Bundle:
         raise BundleError(f"{root} is not a bundle: it has no {MANIFEST}. Make one with `cxr export`.")
     raw = path.read_bytes()
     manifest = _parse_manifest(path, raw)
-    _verify_files(root, manifest.files)
+    _verify_files(root, manifest)
     statistics = FilmStatistics.read(root / GUARD_FILE)
     return Bundle(root=root, manifest=manifest, digest=hashlib.sha256(raw).hexdigest(), statistics=statistics)
 
@@ -202,8 +231,33 @@ def _parse_manifest(path: Path, raw: bytes) -> Manifest:
         raise BundleError(f"{path}: {where}: {first['msg']}. Export the bundle again.") from error
 
 
-def _verify_files(root: Path, expected: dict[str, str]) -> None:
-    missing_entry = [name for name in REQUIRED_FILES if name not in expected]
+def load_variant(root: Path, variant: Variant) -> Bundle:
+    """Verify a bundle and the variant in it, and return the variant.
+
+    The bundle's manifest lists the SHA-256 of the variant's manifest, which is the variant's digest: who approved the
+    bundle approved this variant.
+
+    Raises:
+        BundleError: the bundle does not verify, or has no such variant.
+    """
+    whole = load_bundle(root)
+    folder = root / VARIANTS / variant
+    if f"{VARIANTS}/{variant}/{MANIFEST}" not in whole.manifest.files:
+        held = sorted({name.split("/")[1] for name in whole.manifest.files if name.startswith(f"{VARIANTS}/")})
+        raise BundleError(
+            f"This bundle ({whole.digest[:12]}) has no variant {variant}; it has {', '.join(held) or 'none'}. "
+            f"Make one with `cxr compress BUNDLE --data SHARDS --method {variant}`; register and approve its output."
+        )
+    found = load_bundle(folder)
+    if found.manifest.variant != variant:
+        raise BundleError(f"{folder} is of variant {found.manifest.variant}, expected {variant}. Compress again.")
+    return found
+
+
+def _verify_files(root: Path, manifest: Manifest) -> None:
+    expected = manifest.files
+    required = [name for name in REQUIRED_FILES if manifest.variant is None or name != WEIGHTS_FILE]
+    missing_entry = [name for name in required if name not in expected]
     if missing_entry:
         raise BundleError(f"{root / MANIFEST} does not list {missing_entry[0]}. Export the bundle again.")
     found = hash_files(root)

@@ -15,10 +15,14 @@ import typer
 
 import chest_xray
 from chest_xray.backends import get_backend
+from chest_xray.cli_compress import DeployVariant, compress
+from chest_xray.cli_evaluate import evaluate
 from chest_xray.cli_keys import keys
 from chest_xray.cli_monitor import monitor
 from chest_xray.cli_options import Json, options_from
 from chest_xray.cli_release import Force, TestData, compare
+from chest_xray.cli_robustness import robustness
+from chest_xray.cli_test_time import ensemble, measure_options
 from chest_xray.console import print_json, say
 from chest_xray.errors import ChestXrayError, NotDeployedError
 from chest_xray.files import DISK_FULL
@@ -145,26 +149,7 @@ def train(
         print_json(RunFolder(run).record().model_dump(mode="json"))
 
 
-@app.command()
-def evaluate(
-    run: Run,
-    data: Data,
-    rounds: Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")] = 2000,
-    json: Json = False,
-) -> None:
-    """Measure a run on the test list, and calibrate it on validation images.
-
-    Example: cxr evaluate --run runs/first --data data/shards
-    """
-    from chest_xray.tables import evaluation_table, print_table
-    from chest_xray.training.evaluate import evaluate as measure
-
-    result = measure(run, data, load_settings(), rounds=rounds)
-    if json:
-        print_json(result.model_dump(mode="json"))
-    else:
-        print_table(evaluation_table(result))
-        say(f"Written to {run / 'evaluation'}: report.html, evaluation.json, predictions.parquet, roc.png.")
+app.command()(evaluate)
 
 
 @app.command()
@@ -182,6 +167,10 @@ def export(run: Run, data: Data, rates: dict[str, Any], json: Json = False) -> N
     say(f"Bundle {bundle.digest[:12]}: {bundle.root}")
 
 
+app.command()(ensemble)
+app.command()(compress)
+app.command("test-time")(measure_options)
+app.command()(robustness)
 app.command()(compare)
 
 
@@ -251,13 +240,14 @@ def deploy(
     model_name: ModelName = DEFAULT_MODEL,
     version: Annotated[int | None, typer.Option(min=1, help="By default the newest Approved one.")] = None,
     endpoint: EndpointName = DEFAULT_MODEL,
+    variant: DeployVariant = None,
     json: Json = False,
 ) -> None:
     """Deploy an Approved version to an endpoint; the one before stays until the new one has proved itself.
 
     Example: cxr deploy --model-name chest-xray
     """
-    deployed = get_backend(load_settings()).deploy(model_name, version=version, endpoint=endpoint)
+    deployed = get_backend(load_settings()).deploy(model_name, version=version, endpoint=endpoint, variant=variant)
     if json:
         print_json(asdict(deployed) | {"bundle": str(deployed.bundle), "deployed_at": deployed.deployed_at.isoformat()})
     else:

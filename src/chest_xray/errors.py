@@ -10,6 +10,7 @@ ChestXrayError                 ends `cxr` with one line and exit code 2
 ├── DownloadError              an archive that could not be fetched or verified
 ├── TrainingError              a run that cannot start, or cannot go on from its checkpoint
 ├── BundleError                a bundle that is incomplete, altered or does not agree with its network
+│   └── CompressionError       a compressed graph that breaks one of the bars it is held to
 ├── RegistryError              a model or a version that the registry does not hold
 │   ├── NotApprovedError       a version that may not be deployed
 │   └── GateError              a bundle that the promotion gate does not let into the registry
@@ -66,6 +67,10 @@ class TrainingError(ChestXrayError):
 
 class BundleError(ChestXrayError):
     """A bundle that is incomplete, altered, or does not agree with its network."""
+
+
+class CompressionError(BundleError):
+    """A compressed graph that breaks one of the bars it is held to."""
 
 
 class RegistryError(ChestXrayError):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chest_xray.inference.keys import ApiKey
     from chest_xray.monitoring.agreement import Agreement, Share
     from chest_xray.training.comparison import Comparison, Difference, MeanDifference
-    from chest_xray.training.report import Evaluation, Interval
+    from chest_xray.training.report import Evaluation, GroupFigure, Interval, Subgroups
 
 FILE_WIDTH = 120
 
@@ -30,24 +30,82 @@ def print_table(table: Table) -> None:
     Console(width=None if console.is_terminal else FILE_WIDTH).print(table)
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """AUROC and AUPRC of each finding with their intervals."""
+def evaluation_tables(evaluation: Evaluation) -> list[Table]:
+    """Each finding and the mean; then groups of patients and the shortcut audit, where they were measured."""
+    tables = [_findings_table(evaluation)]
+    if evaluation.subgroups is not None and evaluation.subgroups.groups:
+        tables.append(_groups_table(evaluation.subgroups))
+    if evaluation.shortcuts is not None:
+        tables.append(_shortcuts_table(evaluation))
+    return tables
+
+
+def _findings_table(evaluation: Evaluation) -> Table:
     table = _table(
         title=f"Test list: {evaluation.images} {describe_source(evaluation.label_version)}, "
         f"{evaluation.patients} patients",
-        caption=f"95% intervals from {evaluation.bootstrap.rounds} bootstrap rounds over patients.",
+        caption=f"95% intervals from {evaluation.bootstrap.rounds} bootstrap rounds over patients. Sensitivity and "
+        f"specificity at operating points for {evaluation.aim}. ECE before and after calibration.",
     )
     table.add_column("finding", no_wrap=True)
-    for name in ("positives", "AUROC (95% interval)", "AUPRC (95% interval)"):
-        table.add_column(name, justify="right")
+    for name in ("positives", "AUROC (95%)", "AUPRC (95%)", "sens / spec", "ECE"):
+        table.add_column(name, justify="right", no_wrap=name in ("sens / spec", "ECE"))
     for name, row in evaluation.findings.items():
         positives = f"{row.positives} (few)" if row.few_cases else str(row.positives)
-        table.add_row(name, positives, _value(row.auroc, row.ci95), _value(row.auprc, row.auprc_ci95))
+        point, calibration = row.at_operating_point, row.calibration
+        shares = "" if point is None else f"{point.sensitivity.value:.2f} / {point.specificity.value:.2f}"
+        ece = "" if calibration is None else f"{calibration.before.ece.value:.3f}, {calibration.after.ece.value:.3f}"
+        table.add_row(name, positives, _value(row.auroc, row.ci95), _value(row.auprc, row.auprc_ci95), shares, ece)
     mean = evaluation.mean
     table.add_section()
     values = (_value(mean.auroc, mean.ci95), _value(mean.auprc, mean.auprc_ci95))
-    table.add_row(f"mean of {len(mean.findings)}", "", *values, style="bold")
+    ece = "" if mean.calibration is None else f"{mean.calibration.ece_before:.3f}, {mean.calibration.ece_after:.3f}"
+    table.add_row(f"mean of {len(mean.findings)}", "", *values, "", ece, style="bold")
     return table
+
+
+def _groups_table(subgroups: Subgroups) -> Table:
+    table = _table(
+        title="Groups of patients",
+        caption=f"Groups of {subgroups.fewest_patients} patients and more. * differs from the rest, q < 0.05. "
+        "Underdiagnosed: images with any finding in which none is flagged; overdiagnosed: the other way round.",
+    )
+    table.add_column("group", no_wrap=True)
+    for name in ("images", "mean AUROC (95%)", "underdiagnosed (95%)", "overdiagnosed (95%)"):
+        table.add_column(name, justify="right")
+    for group in subgroups.groups:
+        figures = (group.mean_auroc, group.no_finding.underdiagnosis, group.no_finding.overdiagnosis)
+        table.add_row(group.name, str(group.images), *map(_group_figure, figures))
+    return table
+
+
+def _group_figure(figure: GroupFigure | None) -> str:
+    if figure is None:
+        return "too few"
+    star = " *" if figure.gap is not None and figure.gap.real else ""
+    interval = "" if figure.ci95 is None else f" ({figure.ci95[0]:.3f} to {figure.ci95[1]:.3f})"
+    return f"{figure.value:.3f}{interval}{star}"
+
+
+def _shortcuts_table(evaluation: Evaluation) -> Table:
+    table = _table(
+        title="Shortcuts: mean AUROC without the lungs, and of the model within one view",
+        caption="Logistic regressions fitted on training images; the means are over findings with enough cases.",
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("mean AUROC", justify="right")
+    table.add_column("findings", justify="right")
+    if evaluation.shortcuts is not None:
+        for name, alone in evaluation.shortcuts.alone.items():
+            table.add_row(f"{name} alone", _share_or_none(alone.mean_auroc), str(len(alone.findings)))
+        for within in evaluation.shortcuts.within_view:
+            beside = f"{_share_or_none(within.mean_auroc)} (all views {_share_or_none(within.mean_auroc_all)})"
+            table.add_row(f"the model within {within.view}", beside, str(len(within.findings)))
+    return table
+
+
+def _share_or_none(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:

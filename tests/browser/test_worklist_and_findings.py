@@ -1,6 +1,5 @@
 """The worklist, the findings and the film, by mouse and by keyboard, against the real server."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -221,10 +220,14 @@ def test_the_theme_is_remembered_and_the_help_has_every_key(page: Page, server: 
 
 
 @pytest.mark.real_data
-def test_real_films_and_a_real_dicom_are_read_at_once(page: Page, server: Server, faults: Faults) -> None:
+def test_real_films_and_a_real_dicom_are_read_at_once(
+    page: Page, server: Server, faults: Faults, real_data: Path
+) -> None:
     faults.expect(REFUSAL)
-    real = Path(os.environ["CXR_REAL_DATA"])
-    films = [*sorted((real / "nih-fullsize" / "images").glob("*.png"))[:4], *sorted((real / "dicom").glob("*.dcm"))]
+    films = [
+        *sorted((real_data / "nih-fullsize" / "images").glob("*.png"))[:4],
+        *sorted((real_data / "dicom").glob("*.dcm")),
+    ]
     reading = Reading(page, server).open().add(*films)
     expect(page.locator(".film-row.scored")).to_have_count(len(films))
     for film in films[-2:]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from chest_xray.images.film import MediaType, Sex, View
 
 if TYPE_CHECKING:
-    from chest_xray.bundle import Manifest
+    from chest_xray.bundle import Manifest, Variant
     from chest_xray.training.config import TrainConfig
 
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
@@ -228,11 +228,14 @@ class Backend(Protocol):
         """
         ...
 
-    def deploy(self, model_name: str, *, version: int | None, endpoint: str) -> Endpoint:
-        """Deploy an Approved version (the newest one when `version` is None).
+    def deploy(
+        self, model_name: str, *, version: int | None, endpoint: str, variant: Variant | None = None
+    ) -> Endpoint:
+        """Deploy an Approved version (the newest one when `version` is None), or the variant of it in its bundle.
 
         Raises:
             NotApprovedError: that version, or every version, is not Approved.
+            BundleError: its bundle has no such variant.
         """
         ...
 

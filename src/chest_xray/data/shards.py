@@ -45,6 +45,8 @@ class Shards:
         splits: 'train', 'val' or 'test'.
         labels: (N, 14) uint8, 0 or 1, in the order of FINDINGS.
         boxes: of each image, as fractions of its width and height.
+        heights: (N,) int32, of the source file in pixels.
+        widths: (N,) int32, of the source file in pixels.
         pixel_mean: (N,) float32 of the stored pixels, 0..255.
         pixel_std: (N,) float32 of the stored pixels.
     """
@@ -63,6 +65,8 @@ class Shards:
         self.splits: list[str] = table["split"].to_pylist()
         self.labels: NDArray[np.uint8] = np.column_stack([table[finding].to_numpy() for finding in FINDINGS])
         self.boxes: list[tuple[Box, ...]] = [_boxes(cell) for cell in table["boxes"].to_pylist()]
+        self.heights: NDArray[np.int32] = table["height"].to_numpy()
+        self.widths: NDArray[np.int32] = table["width"].to_numpy()
         self.pixel_mean: NDArray[np.float32] = table["pixel_mean"].to_numpy()
         self.pixel_std: NDArray[np.float32] = table["pixel_std"].to_numpy()
         self._shard: NDArray[np.int32] = table["shard"].to_numpy()

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from chest_xray.backends.base import ModelIdentity, Prediction, Predictor, QualityCheck
-from chest_xray.bundle import FindingProfile, GuardProfile, Normalisation, Probability, Provenance, QualityProfile
+from chest_xray.bundle import (
+    FindingProfile,
+    GuardProfile,
+    Normalisation,
+    Probability,
+    Provenance,
+    QualityProfile,
+    Variant,
+)
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import ANCHORS, FAINT, OPACITY
 from chest_xray.images.film import MediaType, Sex, View
@@ -173,6 +181,9 @@ class ModelCard(_Answer):
     request_id: str
     model: ModelAnswer
     architecture: str
+    variant: Variant | None = Field(description="How its graph was compressed; null: it was not.")
+    compressed_from: str | None = Field(description="Digest of the bundle that was compressed.")
+    ensemble_of: tuple[str, ...] = Field(description="Digests of an ensemble's members; none: it is no ensemble.")
     image_size: int = Field(description="Side of the square that a film is resized to, in pixels.")
     normalisation: Normalisation
     findings: dict[str, FindingProfile] = Field(description="In the order of the logits.")
@@ -197,6 +208,9 @@ class ModelCard(_Answer):
             request_id=request_id,
             model=ModelAnswer.of(predictor.identity),
             architecture=manifest.architecture,
+            variant=manifest.variant,
+            compressed_from=manifest.compressed_from,
+            ensemble_of=manifest.ensemble_of,
             image_size=manifest.image_size,
             normalisation=manifest.normalisation,
             findings=manifest.findings,

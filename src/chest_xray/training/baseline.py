@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -19,6 +20,14 @@ from chest_xray.findings import FINDINGS
 
 BASELINE_IMAGES = 2000
 _BATCH = 16
+
+
+class GraphSession(Protocol):
+    """What runs a graph: an ONNX Runtime session, or what is called as one is."""
+
+    def run(self, output_names: Sequence[str], input_feed: Mapping[str, Any]) -> Sequence[Any]:
+        """The named outputs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,7 @@ def baseline_rows(shards: Shards) -> NDArray[np.int64]:
     return thinned(rows, BASELINE_IMAGES)
 
 
-def run_graph(
-    session: onnxruntime.InferenceSession, shards: Shards, rows: NDArray[np.int64], *, title: str
-) -> GraphScores:
+def run_graph(session: GraphSession, shards: Shards, rows: NDArray[np.int64], *, title: str) -> GraphScores:
     """Score the films at `rows`, as they are stored, with progress."""
     logits, embeddings = [], []
     with progress(title, len(rows)) as advance:

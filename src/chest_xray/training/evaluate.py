@@ -1,50 +1,52 @@
-"""Evaluation of a trained run: metrics on the test images, calibration and operating points from validation images."""
+"""Evaluation of a trained run: its validation and test images are scored, then measured, plotted and written."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from chest_xray.bundle import FindingProfile
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
-from chest_xray.files import sha256_of, write_atomically
-from chest_xray.findings import FINDINGS, describe_source
-from chest_xray.training.calibrate import FEWEST_CASES, apply_calibration, calibrate, youden_point
+from chest_xray.files import sha256_of
+from chest_xray.findings import PHANTOM
+from chest_xray.training.evaluation_files import write_evaluation
+from chest_xray.training.evaluation_plots import PLOTS
 from chest_xray.training.evaluation_report import REPORT, write_report
+from chest_xray.training.localise.issues import box_issues
 from chest_xray.training.localise.maps import network_maps
 from chest_xray.training.localise.measure import localise
-from chest_xray.training.metrics import Bootstrapped, Floats, interval95, patient_bootstrap
+from chest_xray.training.measure import Choices, evaluate_predictions
 from chest_xray.training.model import ChestXrayNet, load_weights
-from chest_xray.training.plots import RocCurve, plot_roc
-from chest_xray.training.report import Bootstrap, Evaluation, FindingMetrics, MeanMetrics, Profiles, read_evaluation
+from chest_xray.training.prior_correction import applied_prior
+from chest_xray.training.report import Bootstrap, Evaluation, read_evaluation
+from chest_xray.training.report.evaluation import ListSource
 from chest_xray.training.run import RunFolder, TrainingRecord
+from chest_xray.training.scored import Origin, ScoredImages, Scores
 from chest_xray.training.scoring import predict_logits
+from chest_xray.training.shortcuts import measure_shortcuts
 
 if TYPE_CHECKING:
     from chest_xray.settings import Settings
 
-ROUNDS = 2000
+# All of NIH's test_list.txt: no part of it, and no other list, is called the official one.
+OFFICIAL_TEST_IMAGES = 25_596
+OFFICIAL_TEST_PATIENTS = 2_797
 
 
-def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS, seed: int = 0) -> Evaluation:
+def evaluate(run: Path, data: Path, settings: Settings, choices: Choices | None = None) -> Evaluation:
     """Score validation and test images in fp32 and write RUN/evaluation; evaluation.json is written last.
 
     Args:
         run: a finished training run.
         data: the shards it was trained on.
         settings: for the run's record in MLflow.
-        rounds: bootstrap rounds over patients.
-        seed: of the bootstrap.
+        choices: aim, prior, rounds and seed.
 
     Raises:
         TrainingError: the run is not finished, the data are others, or there is no test image.
@@ -57,17 +59,17 @@ def evaluate(run: Path, data: Path, settings: Settings, *, rounds: int = ROUNDS,
             "Evaluate with the shards of the training, which hold its validation patients."
         )
     with folder.alone():
-        done = _evaluated(folder, rounds, seed)
+        done = _evaluated(folder, choices or Choices())
         if done is not None:
             say(f"{folder.evaluation} holds this evaluation already.")
-        result = done or _evaluate(folder, record, shards, rounds, seed)
+        result = done or _evaluate(folder, record, shards, choices or Choices())
         if done is None or not (folder.evaluation / REPORT).is_file():
             write_report(folder.evaluation)
         _track(folder, record, result, settings)
     return result
 
 
-def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, rounds: int, seed: int) -> Evaluation:
+def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, choices: Choices) -> Evaluation:
     rows = {split: shards.rows(split) for split in ("val", "test")}
     if len(rows["test"]) == 0:
         raise TrainingError(f"{shards.root} holds no test image. Prepare a folder with a test_list.txt.")
@@ -75,42 +77,71 @@ def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, rounds:
     device = next(model.parameters()).device
     titles = {"val": "Scoring validation images", "test": "Scoring test images"}
     logits = {split: predict_logits(model, shards, rows[split], device, title=titles[split]) for split in rows}
-
-    weights = sha256_of(folder.weights)
-    profiles = fit_profiles(shards.labels[rows["val"]], logits["val"], record.positive_weights, weights)
-    labels, patients = shards.labels[rows["test"]], shards.patients[rows["test"]]
-    sampled = patient_bootstrap(labels, logits["test"], patients, rounds=rounds, seed=seed)
-    localised = localise(
-        shards, lambda films: network_maps(model, shards, films, device), rounds=rounds, seed=seed
-    )  # fmt: skip
-    evaluation = Evaluation(
-        images=len(rows["test"]),
-        patients=len(np.unique(patients)),
-        label_version=shards.label_version,
-        data_hash=shards.data_hash,
-        weights_sha256=weights,
-        bootstrap=Bootstrap(rounds=rounds, seed=seed),
-        mean=_mean_metrics(sampled),
-        findings={name: _finding_metrics(sampled, k, labels[:, k]) for k, name in enumerate(FINDINGS)},
-        localisation=localised.report if localised else None,
+    scores = Scores(
+        origin=_origin(folder, record, shards),
+        validation=scored_images(shards, rows["val"], logits["val"]),
+        test=scored_images(shards, rows["test"], logits["test"]),
     )
-    if localised and localised.panel:
-        write_atomically(folder.evaluation / "localisation.png", localised.panel)
-    write_atomically(folder.evaluation / "predictions.parquet", _predictions(shards, rows, logits, profiles))
-    write_atomically(folder.evaluation / "roc.png", _roc_plot(evaluation, labels, logits["test"]))
-    write_atomically(folder.evaluation / "profiles.json", profiles.model_dump_json(indent=2).encode())
-    write_atomically(folder.evaluation / "evaluation.json", evaluation.model_dump_json(indent=2).encode())
-    return evaluation
+    localised = localise(
+        shards, lambda films: network_maps(model, shards, films, device), rounds=choices.rounds, seed=choices.seed
+    )
+    measured = evaluate_predictions(
+        scores,
+        choices,
+        shortcuts=measure_shortcuts(shards, scores.test, rows["test"]),
+        localisation=localised.report if localised else None,
+        issues=box_issues(shards),
+    )
+    write_evaluation(folder.evaluation, measured, scores, panel=localised.panel if localised else None)
+    return measured.evaluation
 
 
-def _evaluated(folder: RunFolder, rounds: int, seed: int) -> Evaluation | None:
+def scored_images(shards: Shards, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> ScoredImages:
+    """The images at `rows` (n,) of the shards with their logits (n, 14)."""
+    trained_on = shards.patients[shards.rows("train")]
+    return ScoredImages(
+        images=np.asarray(shards.images)[rows],
+        patients=shards.patients[rows],
+        ages=shards.ages[rows],
+        sexes=np.asarray(shards.sexes)[rows],
+        views=np.asarray(shards.views)[rows],
+        seen_in_training=np.isin(shards.patients[rows], trained_on),
+        labels=shards.labels[rows].astype(np.float32),
+        logits=logits,
+    )
+
+
+def _origin(folder: RunFolder, record: TrainingRecord, shards: Shards) -> Origin:
+    return Origin(
+        data_hash=shards.data_hash,
+        label_version=shards.label_version,
+        split_source=list_source(shards),
+        weights_sha256=sha256_of(folder.weights),
+        positive_weights=tuple(record.positive_weights),
+    )
+
+
+def list_source(shards: Shards) -> ListSource:
+    """Where the split comes from: `official` only when all of NIH's test list is there."""
+    if shards.dataset["split_source"] != "lists":
+        return "patient hash"
+    rows = shards.rows("test")
+    whole = len(rows) == OFFICIAL_TEST_IMAGES and len(np.unique(shards.patients[rows])) == OFFICIAL_TEST_PATIENTS
+    return "official" if whole and shards.label_version != PHANTOM else "lists"
+
+
+def _evaluated(folder: RunFolder, choices: Choices) -> Evaluation | None:
     """The evaluation that stands there, when it is of these weights and made in the same way."""
     try:
         evaluation, profiles = read_evaluation(folder.evaluation)
     except TrainingError:
         return None
     same = evaluation.weights_sha256 == profiles.weights_sha256 == sha256_of(folder.weights)
-    return evaluation if same and evaluation.bootstrap == Bootstrap(rounds=rounds, seed=seed) else None
+    same = same and evaluation.bootstrap == Bootstrap(rounds=choices.rounds, seed=choices.seed)
+    same = same and evaluation.aim == choices.aim and evaluation.prior is not None
+    if not same or evaluation.prior is None:
+        return None
+    return evaluation if (evaluation.prior.applied, evaluation.prior.given) == applied_prior(choices.prior) else None
 
 
 def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
@@ -119,97 +150,6 @@ def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
     load_weights(model, folder.weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return convert_conv2d_weight_memory_format(model.to(device), torch.channels_last).eval()
-
-
-def fit_profiles(
-    labels: NDArray[np.uint8], logits: NDArray[np.float32], positive_weights: list[float], weights: str
-) -> Profiles:
-    """Calibrate each finding and choose its operating point on validation labels and logits (N, 14)."""
-    findings = {}
-    for k, name in enumerate(FINDINGS):
-        calibration = calibrate(labels[:, k], logits[:, k], positive_weights[k])
-        # Where Platt's fit was refused, so is a threshold: its scores do not rank.
-        fitted = calibration.method == "platt"
-        point = youden_point(labels[:, k], apply_calibration(calibration, logits[:, k])) if fitted else None
-        findings[name] = FindingProfile(calibration=calibration, operating_point=point)
-    return Profiles(images=len(labels), weights_sha256=weights, findings=findings)
-
-
-def _finding_metrics(sampled: Bootstrapped, k: int, labels: NDArray[np.uint8]) -> FindingMetrics:
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    return FindingMetrics(
-        positives=positives,
-        negatives=negatives,
-        auroc=_known(sampled.auroc[k]),
-        ci95=interval95(sampled.auroc_rounds[:, k]),
-        auprc=_known(sampled.auprc[k]),
-        auprc_ci95=interval95(sampled.auprc_rounds[:, k]),
-        few_cases=min(positives, negatives) < FEWEST_CASES,
-    )
-
-
-def _mean_metrics(sampled: Bootstrapped) -> MeanMetrics:
-    known = np.isfinite(sampled.auroc)
-    return MeanMetrics(
-        auroc=_known(_mean(sampled.auroc[known][None])[0]),
-        ci95=interval95(_mean(sampled.auroc_rounds[:, known])),
-        auprc=_known(_mean(sampled.auprc[known][None])[0]),
-        auprc_ci95=interval95(_mean(sampled.auprc_rounds[:, known])),
-        findings=[name for name, both in zip(FINDINGS, known, strict=True) if both],
-        left_out=[name for name, both in zip(FINDINGS, known, strict=True) if not both],
-    )
-
-
-def _mean(rounds: Floats) -> Floats:
-    """Mean over findings (R, F) -> (R,); a finding that lost a class in a round is left out of that round's mean."""
-    known = np.isfinite(rounds)
-    means: Floats = np.where(known, rounds, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(known.any(axis=1), means, np.nan)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _predictions(
-    shards: Shards,
-    rows: dict[str, NDArray[np.int64]],
-    logits: dict[str, NDArray[np.float32]],
-    profiles: Profiles,
-) -> bytes:
-    """Parquet with one line an image: split, image, patient, then label, logit and probability of each finding."""
-    both = np.concatenate([rows["val"], rows["test"]])
-    scores = np.concatenate([logits["val"], logits["test"]])
-    columns: dict[str, object] = {
-        "split": [shards.splits[row] for row in both],
-        "image": [shards.images[row] for row in both],
-        "patient": shards.patients[both],
-    }
-    for k, name in enumerate(FINDINGS):
-        columns[f"{name}.label"] = shards.labels[both, k]
-        columns[f"{name}.logit"] = scores[:, k]
-        columns[f"{name}.probability"] = apply_calibration(profiles.findings[name].calibration, scores[:, k])
-    stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream)
-    return stream.getvalue()
-
-
-def _roc_plot(evaluation: Evaluation, labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> bytes:
-    from sklearn.metrics import roc_curve
-
-    curves: dict[str, RocCurve | None] = {}
-    for k, name in enumerate(FINDINGS):
-        metrics = evaluation.findings[name]
-        if metrics.auroc is None:
-            curves[name] = None
-            continue
-        fpr, tpr, _ = roc_curve(labels[:, k], logits[:, k])
-        curves[name] = RocCurve(fpr, tpr, metrics.auroc, metrics.ci95, metrics.positives)
-    mean = "n/a" if evaluation.mean.auroc is None else f"{evaluation.mean.auroc:.3f}"
-    return plot_roc(
-        curves, f"Test list, {evaluation.images} {describe_source(evaluation.label_version)}: mean AUROC {mean}"
-    )
 
 
 def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, settings: Settings) -> None:
@@ -221,10 +161,22 @@ def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, se
     if tracker is None:
         say(f"This MLflow does not know the run {record.mlflow_run}: the evaluation is kept in files only.")
         return
-    values = {f"test_auroc_{name}": m.auroc for name, m in evaluation.findings.items() if m.auroc is not None}
-    if evaluation.mean.auroc is not None:
-        values["test_auroc"] = evaluation.mean.auroc
-    tracker.metrics(values, step=record.best_epoch)
-    for name in ("evaluation.json", "roc.png", REPORT):
-        tracker.artifact(folder.evaluation / name)
+    tracker.metrics(_tracked(evaluation), step=record.best_epoch)
+    for name in ("evaluation.json", *PLOTS, REPORT):
+        if (folder.evaluation / name).is_file():
+            tracker.artifact(folder.evaluation / name)
     tracker.end("FINISHED")
+
+
+def _tracked(evaluation: Evaluation) -> dict[str, float]:
+    """What MLflow keeps as numbers."""
+    values = {f"test_auroc_{name}": m.auroc for name, m in evaluation.findings.items() if m.auroc is not None}
+    mean = evaluation.mean
+    if mean.auroc is not None:
+        values["test_auroc"] = mean.auroc
+    if mean.auprc is not None:
+        values["test_auprc"] = mean.auprc
+    if mean.calibration is not None:
+        values |= {"test_ece": mean.calibration.ece_after, "test_brier": mean.calibration.brier_after}
+        values["test_ece_uncalibrated"] = mean.calibration.ece_before
+    return values

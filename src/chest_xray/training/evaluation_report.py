@@ -7,9 +7,10 @@ from pathlib import Path
 from chest_xray.files import write_atomically
 from chest_xray.findings import PHANTOM, describe_source
 from chest_xray.training.html_report.curves import TestScores
+from chest_xray.training.html_report.material import Material, words
 from chest_xray.training.html_report.page import Number, page
-from chest_xray.training.html_report.sections import SECTIONS, Material, words
-from chest_xray.training.report import Evaluation, Interval, Profiles, read_evaluation
+from chest_xray.training.html_report.sections import SECTIONS
+from chest_xray.training.report import Evaluation, Interval, read_evaluation
 
 REPORT = "report.html"
 
@@ -42,26 +43,18 @@ def render(material: Material) -> str:
         title=f"Evaluation on {evaluation.images:,} {source}",
         below=f"Test list, {evaluation.patients:,} patients. DenseNet121, weights {evaluation.weights_sha256[:12]}.",
         notice=evaluation.notice,
-        warnings=warnings(evaluation, material.profiles),
+        warnings=warnings(evaluation),
         numbers=_numbers(evaluation),
         sections=[section(material) for section in SECTIONS],
     )
 
 
-def warnings(evaluation: Evaluation, profiles: Profiles) -> list[str]:
+def warnings(evaluation: Evaluation) -> list[str]:
     """What a reader must know before the figures, the gravest first."""
     found = []
     if evaluation.label_version == PHANTOM:
         found.append("These are phantom films, drawn by a program. No figure here says anything about patients.")
-    if evaluation.mean.left_out:
-        found.append(f"Not in the mean, one class only: {_names(evaluation.mean.left_out)}.")
-    few = [name for name, row in evaluation.findings.items() if row.few_cases and row.auroc is not None]
-    if few:
-        found.append(f"Fewer than 10 test films of one class, figures with little meaning: {_names(few)}.")
-    unflagged = [name for name, profile in profiles.findings.items() if profile.operating_point is None]
-    if unflagged:
-        found.append(f"No operating point, never flagged: {_names(unflagged)}.")
-    return found + _localisation_warnings(evaluation)
+    return [*found, *(words(line) for line in evaluation.warnings), *_localisation_warnings(evaluation)]
 
 
 def _localisation_warnings(evaluation: Evaluation) -> list[str]:
@@ -76,10 +69,6 @@ def _localisation_warnings(evaluation: Evaluation) -> list[str]:
     ]
     if behind:
         found.append(f"Heat maps point worse than the finding's average place: {_names(behind)}.")
-    if report.boxes_without_image:
-        found.append(f"{report.boxes_without_image:,} boxes are of images that are not there; they are not measured.")
-    if report.boxes_without_label:
-        found.append(f"{report.boxes_without_label:,} boxes are of findings that the image is not labelled with.")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from chest_xray.bundle import (
     GUARD_FILE,
     Bundle,
+    Calibration,
     FindingProfile,
     Golden,
     Manifest,
@@ -31,31 +33,41 @@ from chest_xray.data.phantom import draw_golden_film
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, TrainingError
 from chest_xray.files import sha256_of
+from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
 from chest_xray.training.baseline import baseline_rows, run_graph, write_baseline
+from chest_xray.training.calibrate import apply_calibration
 from chest_xray.training.evaluate import load_run_model
 from chest_xray.training.footprint import STATED_NOTHING, Rates
 from chest_xray.training.guard import FittedGuard, fit_guard
-from chest_xray.training.model import ChestXrayNet, Explained
+from chest_xray.training.model import ChestXrayNet
 from chest_xray.training.model_card import write_model_card
 from chest_xray.training.report import Evaluation, Profiles, read_evaluation
 from chest_xray.training.run import RunFolder, TrainingRecord
 
 LARGEST_DIFFERENCE = 1e-4
 GOLDEN_SIDE = 512
+LARGEST_PROBABILITY_DIFFERENCE = 1e-6
 OUTPUTS = ("logits", "embedding", "cam")
+PROBABILITY = "probability"
 _BATCH = 16
 
 
-class _Explainer(nn.Module):
-    """The network as it serves: one uint8 image tensor in, three tensors out."""
+class _Serving(nn.Module):
+    """The network as it serves: one uint8 image tensor in; its three outputs and the calibrated probabilities out."""
 
-    def __init__(self, model: ChestXrayNet) -> None:
+    slopes: Tensor
+    intercepts: Tensor
+
+    def __init__(self, model: ChestXrayNet, calibrations: Sequence[Calibration]) -> None:
         super().__init__()
         self.model = model
+        self.register_buffer("slopes", torch.tensor([one.slope for one in calibrations]))
+        self.register_buffer("intercepts", torch.tensor([one.intercept for one in calibrations]))
 
-    def forward(self, image: Tensor) -> Explained:
-        return self.model.explain(image)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        logits, embedding, cam = self.model.explain(image)
+        return logits, embedding, cam, torch.sigmoid(self.slopes * logits + self.intercepts)
 
 
 def export(run: Path, data: Path, rates: Rates = STATED_NOTHING) -> Bundle:
@@ -109,11 +121,13 @@ def _write_bundle(
     rates: Rates,
 ) -> None:
     model = load_run_model(folder, record).cpu()
-    write_onnx(model, record.image_size, root / "model.onnx")
+    calibrations = [profiles.findings[name].calibration for name in FINDINGS]
+    write_onnx(model, calibrations, record.image_size, root / "model.onnx")
     session = onnxruntime.InferenceSession(root / "model.onnx", providers=["CPUExecutionProvider"])
     golden = _write_golden(root / "golden.png", model, session, record.image_size)
     rows = baseline_rows(shards)
     hold_to_pytorch(model, session, shards.read(rows[:_BATCH]))
+    hold_to_calibrations(calibrations, session, shards.read(rows[:_BATCH]))
     validation = run_graph(session, shards, rows, title="Baseline")
     write_baseline(root / "baseline", shards, validation)
     fitted = fit_guard(session, shards, validation)
@@ -125,8 +139,12 @@ def _write_bundle(
     write_manifest(root, manifest.model_copy(update={"files": hash_files(root)}))
 
 
-def write_onnx(model: ChestXrayNet, image_size: int, path: Path) -> None:
-    """Write the graph: `image` uint8 (B, 1, S, S) to `logits`, `embedding` and `cam`, with any B."""
+def write_onnx(model: ChestXrayNet, calibrations: Sequence[Calibration], image_size: int, path: Path) -> None:
+    """Write the graph: `image` uint8 (B, 1, S, S) to `logits`, `embedding`, `cam` and `probability`, with any B.
+
+    `probability` (B, 14) is for runtimes that know no manifest: sigmoid(slope * logit + intercept) of the 14
+    calibrations, in the order of the findings.
+    """
     example = torch.zeros(2, 1, image_size, image_size, dtype=torch.uint8)
     with warnings.catch_warnings():
         # torch's exporter warns of its own internals on every export.
@@ -134,10 +152,10 @@ def write_onnx(model: ChestXrayNet, image_size: int, path: Path) -> None:
         for name in ("onnxscript", "torch.onnx"):
             logging.getLogger(name).setLevel(logging.ERROR)
         program = torch.onnx.export(
-            _Explainer(model).eval(),
+            _Serving(model, calibrations).eval(),
             (example,),
             input_names=["image"],
-            output_names=list(OUTPUTS),
+            output_names=[*OUTPUTS, PROBABILITY],
             dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1, max=1024)}},
             dynamo=True,
             verbose=False,
@@ -172,6 +190,24 @@ def hold_to_pytorch(model: ChestXrayNet, session: onnxruntime.InferenceSession, 
             raise BundleError(
                 f"ONNX and PyTorch differ by {difference:.2e} in {name}; at most {LARGEST_DIFFERENCE:.0e} is "
                 "accepted. Report it with the versions in training.json: this graph is not exported."
+            )
+
+
+def hold_to_calibrations(
+    calibrations: Sequence[Calibration], session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]
+) -> None:
+    """Hold the graph's probabilities for images (B, S, S) to the manifest's calibrations of its own logits.
+
+    Raises:
+        BundleError: one differs by more than `LARGEST_PROBABILITY_DIFFERENCE`.
+    """
+    logits, found = session.run(["logits", PROBABILITY], {"image": pixels[:, None]})
+    for k, calibration in enumerate(calibrations):
+        difference = float(np.abs(apply_calibration(calibration, logits[:, k]) - found[:, k]).max())
+        if not difference <= LARGEST_PROBABILITY_DIFFERENCE:
+            raise BundleError(
+                f"The graph's probability of {FINDINGS[k]} differs by {difference:.2e} from its calibration; at most "
+                f"{LARGEST_PROBABILITY_DIFFERENCE:.0e} is accepted. Report it with the versions in training.json."
             )
 
 

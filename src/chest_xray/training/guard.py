@@ -10,7 +10,6 @@ from math import floor
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from chest_xray.bundle import GuardProfile, QualityProfile
@@ -19,7 +18,7 @@ from chest_xray.errors import TrainingError
 from chest_xray.film_statistics import POSES, FilmStatistics
 from chest_xray.images.quality import grey_range
 from chest_xray.images.thumbnail import thumbnail
-from chest_xray.training.baseline import GraphScores, run_graph, thinned
+from chest_xray.training.baseline import GraphScores, GraphSession, run_graph, thinned
 from chest_xray.training.poses import POSE_IMAGES, fit_poses
 
 FALSE_REFUSAL_RATE: Final = 0.01
@@ -41,7 +40,7 @@ class FittedGuard:
     quality: QualityProfile
 
 
-def fit_guard(session: onnxruntime.InferenceSession, shards: Shards, validation: GraphScores) -> FittedGuard:
+def fit_guard(session: GraphSession, shards: Shards, validation: GraphScores) -> FittedGuard:
     """Fit on training films, evenly thinned to `GUARD_IMAGES`, and set the thresholds on the validation films.
 
     Raises:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import cached_property
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING
 
 from chest_xray.backends.base import ModelIdentity
+from chest_xray.bundle import load_variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from chest_xray.backends.local.endpoints import Endpoints
     from chest_xray.backends.local.registry import Registry
     from chest_xray.backends.local.registry_tags import Decision
+    from chest_xray.bundle import Variant
     from chest_xray.settings import Settings
     from chest_xray.training.config import TrainConfig
 
@@ -64,18 +68,30 @@ class LocalBackend:
         """Decide on a version."""
         return self._registry.set_approval(model_name, version, status, by=by, reason=reason)
 
-    def deploy(self, model_name: str, *, version: int | None, endpoint: str) -> Endpoint:
-        """Deploy an Approved version (the newest one when `version` is None).
+    def deploy(
+        self, model_name: str, *, version: int | None, endpoint: str, variant: Variant | None = None
+    ) -> Endpoint:
+        """Deploy an Approved version (the newest one when `version` is None), or the variant of it in its bundle.
 
         Raises:
             NotApprovedError: that version, or every version, is not Approved.
+            BundleError: its bundle has no such variant.
         """
         registry = self._registry
         chosen = registry.approved(model_name, version)
+        if variant is not None:
+            return self._deploy_variant(chosen, variant, endpoint)
         model = ModelIdentity(name=chosen.model_name, version=chosen.version, digest=chosen.digest)
         return self._endpoints.deploy(
             endpoint, model, lambda folder: registry.fetch(chosen.model_name, chosen.version, folder)
         )
+
+    def _deploy_variant(self, chosen: ModelVersion, variant: Variant, endpoint: str) -> Endpoint:
+        """The registry holds the whole bundle to its digest, and the bundle's manifest holds the variant to its own."""
+        with tempfile.TemporaryDirectory(prefix="cxr-deploy-") as folder:
+            found = load_variant(self._registry.fetch(chosen.model_name, chosen.version, Path(folder)), variant)
+            model = ModelIdentity(name=chosen.model_name, version=chosen.version, digest=found.digest)
+            return self._endpoints.deploy(endpoint, model, lambda into: copytree(found.root, into / "bundle"))
 
     def predictor(self, endpoint: str) -> Predictor:
         """The predictor of a deployed endpoint."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from chest_xray.findings import FINDINGS
 from chest_xray.training.html_report.charts import Curve, Dot, Floats, thinned
+from chest_xray.training.intervals import wilson
 
 _BINS = 10
-_Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def reliability(labels: NDArray[np.uint8], probabilities: Floats, css: str = "")
         Dot(
             x=float(probabilities[part].mean()),
             y=float(labels[part].mean()),
-            whisker=wilson(int(labels[part].sum()), len(part)),
+            whisker=wilson(float(labels[part].mean()), len(part)),
             css=css,
         )
         for part in bins
@@ -73,12 +73,3 @@ def sigmoid(logits: Floats) -> Floats:
     """What the logits would say as probabilities without calibration."""
     small = np.exp(-np.abs(logits))
     return np.where(logits >= 0, 1.0, small) / (1.0 + small)
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share (Wilson 1927)."""
-    share = hits / of
-    middle = share + _Z**2 / (2 * of)
-    spread = _Z * float(np.sqrt(share * (1 - share) / of + _Z**2 / (4 * of**2)))
-    scale = 1 + _Z**2 / of
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from chest_xray.bundle import OperatingPoint
 from chest_xray.findings import FINDINGS
 from chest_xray.training.html_report.charts import Row, forest, unit_square
-from chest_xray.training.html_report.curves import TestScores, precision_recall, reliability, roc, sigmoid
+from chest_xray.training.html_report.curves import precision_recall, reliability, roc, sigmoid
+from chest_xray.training.html_report.groups import shift, shortcuts, subgroups
+from chest_xray.training.html_report.material import Material, estimate, value, words
 from chest_xray.training.html_report.page import Section, facts, paragraph, small_multiples, table
 from chest_xray.training.localise.report import LocalisationFigure, LocalisedFinding
-from chest_xray.training.report import Evaluation, Interval, Profiles
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a report is made of; `panel` is the PNG of phantoms with maps and boxes."""
-
-    evaluation: Evaluation
-    profiles: Profiles
-    scores: TestScores
-    panel: bytes | None
+from chest_xray.training.report import AtOperatingPoint, FindingCalibration
 
 
 def performance(material: Material) -> Section:
@@ -116,33 +108,61 @@ def reliabilities(material: Material) -> Section:
     return Section("reliability", "Reliability", paragraph(note, "soft") + small_multiples(figures))
 
 
-def operating_points(material: Material) -> Section:
-    """Thresholds, with what they gave on validation images and what they give on the test images."""
-    rows = []
-    for k, name in enumerate(FINDINGS):
-        point = material.profiles.findings[name].operating_point
-        if point is None:
-            rows.append((words(name), "never flagged", "", "", "", "", ""))
-            continue
-        flagged = material.scores.probabilities[:, k] >= point.threshold
-        ill = material.scores.labels[:, k] == 1
-        rows.append(
-            (
-                words(name),
-                f"{point.threshold:.3f}",
-                point.aim,
-                f"{point.sensitivity:.2f} / {point.specificity:.2f}",
-                f"{_share(flagged, ill)} / {_share(~flagged, ~ill)}",
-                _share(ill, flagged),
-                _share(~ill, ~flagged),
-            )
-        )
-    header = ("finding", "flagged from", "chosen by", "validation sens / spec", "test sens / spec", "PPV", "NPV")
+def calibration(material: Material) -> Section:
+    """Brier score and calibration error before and after, by finding and in the mean."""
+    evaluation = material.evaluation
+    rows = [(words(name), *_errors(row.calibration)) for name, row in evaluation.findings.items()]
+    if (mean := evaluation.mean.calibration) is not None:
+        brier, ece = (mean.brier_before, mean.brier_after), (mean.ece_before, mean.ece_after)
+        figures = [f"{figure:.3f}" for figure in (*brier, *ece)]
+        rows.append((f"mean of {len(evaluation.mean.findings)}", "", *figures, ""))
+    header = ("finding", "method", "Brier before", "after", "ECE before", "after", "ECE by chance")
     note = (
-        "Chosen on validation images, where the first pair was measured; the second pair, and the predictive values, "
-        "which hold for this prevalence only, are of the test images. Without one a finding is never flagged."
+        "On the test films, before (the network's own sigmoid) and after calibration on validation films. ECE: "
+        "expected calibration error over 15 bins of equally many films; by chance: what true probabilities would show."
     )
-    return Section("operating-points", "Operating points", paragraph(note, "soft") + table(header, rows))
+    body = table(header, rows, total=mean is not None)
+    return Section("calibration", "Calibration", paragraph(note, "soft") + body)
+
+
+def _errors(found: FindingCalibration | None) -> tuple[str, ...]:
+    if found is None:
+        return ("not measured", *[""] * 5)
+    before, after = found.before, found.after
+    figures = (before.brier.value, after.brier.value, before.ece.value, after.ece.value, after.ece_by_chance)
+    return (found.method.replace("_", " "), *(f"{figure:.3f}" for figure in figures))
+
+
+def operating_points(material: Material) -> Section:
+    """What the thresholds give on the test images; below, the counts, and what they gave on validation images."""
+    chosen = {name: found for name in FINDINGS if (found := material.evaluation.findings[name].at_operating_point)}
+    rates = [_rates(name, found) for name, found in chosen.items()]
+    counts = [_counts(name, found, material.profiles.findings[name].operating_point) for name, found in chosen.items()]
+    note = (
+        f"Chosen on validation films for {material.evaluation.aim}; measured on the test films, with 95% intervals "
+        "over patients. Predictive values hold for this prevalence only."
+    )
+    html = paragraph(note, "soft")
+    if chosen:
+        html += table(("finding", "flagged from", "sensitivity", "specificity", "PPV", "NPV", "F1"), rates)
+        sides = ("true positive", "false positive", "false negative", "true negative")
+        html += table(("test films", *sides, "validation sens / spec"), counts)
+    without = [words(name) for name in FINDINGS if name not in chosen]
+    if without:
+        html += paragraph(f"Never flagged, because validation films gave no threshold: {', '.join(without)}.")
+    return Section("operating-points", "Operating points", html)
+
+
+def _rates(name: str, found: AtOperatingPoint) -> tuple[str, ...]:
+    values = (found.sensitivity, found.specificity, found.ppv, found.npv, found.f1)
+    return (words(name), f"{found.threshold:.3f}", *map(estimate, values))
+
+
+def _counts(name: str, found: AtOperatingPoint, point: OperatingPoint | None) -> tuple[str, ...]:
+    counts = found.confusion
+    numbers = (counts.true_positives, counts.false_positives, counts.false_negatives, counts.true_negatives)
+    before = "n/a" if point is None else f"{point.sensitivity:.2f} / {point.specificity:.2f}"
+    return (words(name), *(f"{number:,}" for number in numbers), before)
 
 
 def localisation(material: Material) -> Section:
@@ -197,26 +217,14 @@ SECTIONS: Final[tuple[Callable[[Material], Section], ...]] = (
     rocs,
     precision_recalls,
     reliabilities,
+    calibration,
     operating_points,
+    shift,
+    subgroups,
+    shortcuts,
     localisation,
     provenance,
 )
-
-
-def words(name: str) -> str:
-    """A finding's name for people."""
-    return name.replace("_", " ")
-
-
-def value(found: float | None, interval: Interval | None) -> str:
-    """`0.812 (0.790 to 0.831)`."""
-    if found is None:
-        return "one class only"
-    return f"{found:.3f}" if interval is None else f"{found:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
-
-
-def _share(of: np.ndarray[tuple[int], np.dtype[np.bool_]], among: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
-    return f"{of[among].mean():.2f}" if among.any() else "n/a"
 
 
 def _pointing(name: str, row: LocalisedFinding) -> Row:

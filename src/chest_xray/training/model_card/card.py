@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from chest_xray.bundle import Manifest
 from chest_xray.findings import FINDINGS, PHANTOM, describe_source
 from chest_xray.training.footprint import STATED_NOTHING, Footprint, Rates
-from chest_xray.training.model_card_sections import SECTIONS, Facts
+from chest_xray.training.model_card.context import AFTER_FIGURES, BEFORE_FIGURES
+from chest_xray.training.model_card.facts import Facts
+from chest_xray.training.model_card.figures import FIGURES
+from chest_xray.training.model_card.groups import GROUPS
 from chest_xray.training.report import Evaluation
 from chest_xray.training.run import TrainingRecord
 
@@ -27,7 +30,7 @@ def write_model_card(
     """The card: YAML between two lines of dashes, then Markdown."""
     footprint = Footprint(seconds=record.seconds, device=record.device, rates=rates)
     facts = Facts(manifest=manifest, record=record, evaluation=evaluation, footprint=footprint)
-    sections = [section(facts) for section in SECTIONS]
+    sections = [section(facts) for section in (*BEFORE_FIGURES, *FIGURES, *GROUPS, *AFTER_FIGURES)]
     return f"---\n{card_metadata(facts)}\n---\n\n" + "\n\n".join(sections) + "\n"
 
 

@@ -1,0 +1,1 @@
+"""The evaluation against references, against known truths, and against the clock."""

@@ -1,0 +1,1 @@
+"""Several bundles as one: one graph with one input, whose logits and heat maps are the members' means."""
