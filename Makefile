@@ -47,7 +47,7 @@ test: $(STAMP) $(NODE_STAMP) ## Run all tests; those of the page need Chromium
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 
 fuzz: $(STAMP) ## Post 100,000 mutated files of each kind to the API
-	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --count 100000 --seed 1
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing --count 100000 --seed 1
 
 lint: $(STAMP) $(NODE_STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

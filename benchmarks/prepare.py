@@ -30,7 +30,7 @@ from PIL import Image
 
 from benchmarks.machine import describe_machine
 from chest_xray.cpus import available_cpus
-from chest_xray.training.prepare_data import prepare_data
+from chest_xray.data.prepare.prepare import prepare_data
 
 RESULT = Path(__file__).parent / "results" / "prepare.json"
 BARE_IMAGES = 260

@@ -32,7 +32,7 @@ from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.learner import Learner
 from chest_xray.training.loader import Batch, epoch_order
-from chest_xray.training.prepare_data import prepare_data
+from chest_xray.data.prepare.prepare import prepare_data
 
 RESULT = Path(__file__).parent / "results"
 IMAGE_SIZE = 224

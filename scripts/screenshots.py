@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.conftest import FLAGS, chromium
 from tests.browser.serving import ENDPOINT, Server
-from tests.endpoints import deploy_folder
+from tests.support.endpoints import deploy_folder
 
 WIDE: Final = (1440, 900)
 PHONE: Final = (360, 780)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.bundles import write_bundle
+from tests.support.bundles import write_bundle
 
 from chest_xray.inference.predictor import OnnxPredictor
 
@@ -20,6 +20,6 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_predictor(tmp_path_factory: pytest.TempPathFactory) -> OnnxPredictor:
-    """A predictor over `tests.bundles`' tiny bundle, whose numbers are known by hand."""
+    """A predictor over `tests.support.bundles`' tiny bundle, whose numbers are known by hand."""
     root = write_bundle(tmp_path_factory.mktemp("tiny") / "bundle").root
     return OnnxPredictor.load(root, name="tiny", version=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from chest_xray.training.metrics import RankedScores
+from chest_xray.statistics.metrics import RankedScores
 
 Floats = NDArray[np.float64]
 

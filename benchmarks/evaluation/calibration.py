@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chest_xray.training.evaluation_files import evaluate_file
+from chest_xray.evaluation.files import evaluate_file
 
 
 def measure(predictions: Path) -> dict[str, Any]:

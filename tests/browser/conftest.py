@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the tiny bundle of tests.bundles, for tests that leave it as it is."""
+    """A server with the tiny bundle of tests.support.bundles, for tests that leave it as it is."""
     server = Server(tmp_path_factory.mktemp("home"))
     server.deploy()
     server.start()

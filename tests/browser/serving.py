@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bundles import write_bundle
-from tests.endpoints import deploy_folder
-from tests.processes import environment
+from tests.support.bundles import write_bundle
+from tests.support.endpoints import deploy_folder
+from tests.support.processes import environment
 
 ENDPOINT: Final = "clinic"
 START_SECONDS: Final = 60.0
@@ -37,7 +37,7 @@ class Server:
         return (self.home / "serve.log").read_text()
 
     def deploy(self, **changes: Any) -> None:
-        """Deploy the tiny bundle of tests.bundles; `changes` replace fields of its manifest."""
+        """Deploy the tiny bundle of tests.support.bundles; `changes` replace fields of its manifest."""
         name = f"bundle-{time.monotonic_ns()}"
         deploy_folder(self.home, write_bundle(self.home / name, **changes).root, endpoint=ENDPOINT)
 

@@ -8,7 +8,7 @@ from tests.browser.conftest import Faults
 from tests.browser.desk import LOADED, Reading, write_films
 from tests.browser.serving import ENDPOINT, Server
 
-from chest_xray.monitoring.ground_truth import GroundTruthLog
+from chest_xray.records.ground_truth import GroundTruthLog
 
 LEAVING = "() => { const event = new Event('beforeunload', {cancelable: true}); return !dispatchEvent(event); }"
 

@@ -9,7 +9,7 @@ from tests.browser.conftest import Faults
 from tests.browser.desk import REFUSAL, Reading, ask, write_films
 from tests.browser.serving import ENDPOINT, Server
 
-from chest_xray.monitoring.ground_truth import GroundTruthLog
+from chest_xray.records.ground_truth import GroundTruthLog
 
 
 @pytest.fixture

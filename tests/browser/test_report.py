@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.desk import LOADED, Reading
 from tests.browser.serving import Server
-from tests.bundles import png
+from tests.support.bundles import png
 
 PRINTED = "window.print = () => { document.documentElement.dataset.printed = 'once'; };"
 NOTE = ("Opacity at the right base, probably the breast; old fracture of a rib. " * 8)[:500].strip()

@@ -9,7 +9,7 @@ from tests.browser.conftest import Faults
 from tests.browser.desk import LOADED, REFUSAL, Reading, write_films
 from tests.browser.serving import Server
 
-from chest_xray.inference.keys import KeyFile
+from chest_xray.inference.http.keys import KeyFile
 
 GONE = r"Failed to load resource|ERR_CONNECTION|request failed"
 

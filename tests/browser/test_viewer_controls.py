@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page
 from tests.browser.serving import Server
 from tests.browser.viewing import Viewing
-from tests.bundles import png
-from tests.dicom_files import dicom
+from tests.support.bundles import png
+from tests.support.dicom_files import dicom
 
 SIZE = (400, 300)
 

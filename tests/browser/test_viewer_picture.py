@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page
 from tests.browser.conftest import Faults
 from tests.browser.serving import Server
 from tests.browser.viewing import Viewing
-from tests.bundles import png
-from tests.dicom_files import dicom
+from tests.support.bundles import png
+from tests.support.dicom_files import dicom
 
 from chest_xray.images.class_maps import OPACITY, overlay
 from chest_xray.inference.heatmap import map_png

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.data.index import BOX_FIELDS, INDEX_FILE, content_hash, read_index
-from chest_xray.data.tables import Box
+from chest_xray.data.nih_tables import Box
 from chest_xray.errors import DataError
 from chest_xray.files import sha256_of
 from chest_xray.findings import FINDINGS

@@ -101,7 +101,7 @@ def _open_jpeg(data: bytes, limits: Limits) -> Film:
 
 
 def _open_dicom(data: bytes, limits: Limits) -> Film:
-    from chest_xray.images.dicom import open_dicom
+    from chest_xray.images.dicom.film import open_dicom
 
     return open_dicom(data, limits)
 
@@ -112,7 +112,7 @@ def _picture(image: Image.Image, orientation: int, media_type: MediaType) -> Fil
 
 
 def _open_full_dicom(data: bytes, limits: Limits) -> FullFilm:
-    from chest_xray.images.dicom import open_full_dicom
+    from chest_xray.images.dicom.film import open_full_dicom
 
     return open_full_dicom(data, limits)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chest_xray.backends.base import GuardVerdict
 from chest_xray.bundle import Bundle, GuardProfile
-from chest_xray.film_statistics import FilmStatistics
+from chest_xray.bundle.film_statistics import FilmStatistics
 
 
 class Guard:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, Self
 from chest_xray.backends.base import Predictor
 from chest_xray.console import say
 from chest_xray.errors import EndpointError, SettingsError
-from chest_xray.inference.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
-from chest_xray.inference.audit import FileAudit
-from chest_xray.inference.boundary import LOOPBACK_HOSTS
-from chest_xray.inference.keys import KeyFile
-from chest_xray.monitoring.ground_truth import GroundTruthLog
+from chest_xray.inference.http.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
+from chest_xray.records.audit import FileAudit
+from chest_xray.inference.http.boundary import LOOPBACK_HOSTS
+from chest_xray.inference.http.keys import KeyFile
+from chest_xray.records.ground_truth import GroundTruthLog
 from chest_xray.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def serve(predictor: Predictor, settings: Settings, options: ServeOptions, *, en
         AuditError: the audit log cannot be written.
         EndpointError: the port cannot be had.
     """
-    from chest_xray.inference.http_server import run_server
+    from chest_xray.inference.http.server import run_server
 
     surroundings = _Surroundings.open(settings, options, endpoint)
     app = surroundings.application(predictor)
@@ -123,8 +123,8 @@ def serve_when_deployed(
         AuditError: as `serve`.
         EndpointError: as `serve`.
     """
-    from chest_xray.inference.http_server import run_server
-    from chest_xray.inference.waiting import Waiting
+    from chest_xray.inference.http.server import run_server
+    from chest_xray.inference.api.waiting import Waiting
 
     surroundings = _Surroundings.open(settings, options, endpoint)
 
@@ -164,8 +164,8 @@ class _Surroundings:
         return LOOPBACK_HOSTS | {self.options.host} if isinstance(self.access, OpenAccess) else None
 
     def application(self, predictor: Predictor) -> FastAPI:
-        from chest_xray.inference.admission import AdmissionLimits
-        from chest_xray.inference.api import create_app
+        from chest_xray.inference.http.admission import AdmissionLimits
+        from chest_xray.inference.api.app import create_app
 
         return create_app(
             predictor,

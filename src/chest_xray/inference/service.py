@@ -25,9 +25,9 @@ from chest_xray.errors import ImageError, UnlikeTrainingError
 from chest_xray.images.decode import decode_full
 from chest_xray.images.film import FullFilm
 from chest_xray.images.limits import Limits
-from chest_xray.inference.audit import Audit, AuditEntry
-from chest_xray.inference.problems import ApiError, image_code
-from chest_xray.monitoring.metrics import Metrics
+from chest_xray.records.audit import Audit, AuditEntry
+from chest_xray.inference.http.problems import ApiError, image_code
+from chest_xray.records.metrics import Metrics
 
 _T = TypeVar("_T")
 DEADLINE_SECONDS: Final = 30.0

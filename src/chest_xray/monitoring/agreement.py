@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chest_xray.errors import GroundTruthError
 from chest_xray.findings import FINDINGS
-from chest_xray.monitoring.ground_truth import Collection, Fault, GroundTruth, GroundTruthLog
+from chest_xray.records.ground_truth import Collection, Fault, GroundTruth, GroundTruthLog
 
 Interval = tuple[float, float]
 _Z: Final = NormalDist().inv_cdf(0.975)

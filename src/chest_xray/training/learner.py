@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from chest_xray.errors import TrainingError
 from chest_xray.training.augment import augment
 from chest_xray.training.loader import Batch, Loader
-from chest_xray.training.metrics import mean_auroc
+from chest_xray.statistics.metrics import mean_auroc
 from chest_xray.training.model import build_model
 from chest_xray.training.recipe import (
     learning_rate_factor,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chest_xray.errors import TrainingError
-from chest_xray.experiments import configure_mlflow, experiment_id, one_line_errors
+from chest_xray.mlflow_store import configure_mlflow, experiment_id, one_line_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

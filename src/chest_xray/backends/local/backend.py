@@ -31,7 +31,7 @@ class LocalBackend:
 
     def prepare(self, source: Path, output: Path, *, image_size: int, workers: int | None) -> Path:
         """Make shards of an NIH-format folder; returns the shard folder."""
-        from chest_xray.training.prepare_data import prepare_data
+        from chest_xray.data.prepare.prepare import prepare_data
 
         prepare_data(source, output, image_size=image_size, workers=workers)
         return output
@@ -46,7 +46,7 @@ class LocalBackend:
         self, bundle: Path, *, model_name: str, by: str, data: Sequence[Path] = (), force: str | None = None
     ) -> ModelVersion:
         """Add a bundle as the next version of `model_name`, PendingManualApproval, if the gate lets it in."""
-        from chest_xray.backends.local.promotion import register
+        from chest_xray.backends.register import register
 
         return register(self._registry, self._settings, bundle, model_name=model_name, by=by, data=data, force=force)
 

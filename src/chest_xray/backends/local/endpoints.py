@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from chest_xray.backends.base import Endpoint, ModelIdentity
-from chest_xray.backends.local.names import check_name
+from chest_xray.backends.names import check_name
 from chest_xray.bundle import Sha256, load_bundle
 from chest_xray.errors import BundleError, EndpointError, NotDeployedError
 from chest_xray.lock import only_one

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chest_xray.backends.base import APPROVAL_STATUSES, ApprovalStatus, ModelVersion
-from chest_xray.backends.local.names import check_name
+from chest_xray.backends.names import check_name
 from chest_xray.backends.local.registry_tags import (
     DECISION,
     Decision,
@@ -34,15 +34,15 @@ from chest_xray.backends.local.registry_tags import (
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
 from chest_xray.errors import BundleError, GateError, NotApprovedError, RegistryError, SettingsError
-from chest_xray.experiments import configure_mlflow, experiment_id, one_line_errors
+from chest_xray.mlflow_store import configure_mlflow, experiment_id, one_line_errors
 from chest_xray.lock import only_one
-from chest_xray.training.gate import SHORT, GateVerdict
+from chest_xray.promotion.gate import SHORT, GateVerdict
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
     from chest_xray.settings import Settings
-    from chest_xray.training.comparison import Comparison
+    from chest_xray.evaluation.comparison.results import Comparison
 
 EXPERIMENT: Final = "registered-bundles"
 COMPARISON: Final = "gate/comparison.json"

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from chest_xray.backends.base import ApprovalStatus, GateRecord, ModelVersion
 from chest_xray.bundle import Bundle
-from chest_xray.training.gate import GateVerdict
+from chest_xray.promotion.gate import GateVerdict
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion

@@ -25,7 +25,7 @@ from chest_xray.cpus import available_cpus
 from chest_xray.data.phantom.cohort import Patient, image_name, sample_cohort
 from chest_xray.data.phantom.difficulty import DIFFICULTY, Difficulty
 from chest_xray.data.phantom.film import Box, draw_film
-from chest_xray.data.pool import run_tasks
+from chest_xray.data.prepare.pool import run_tasks
 from chest_xray.errors import DataError
 from chest_xray.findings import BBOX_SPELLING, FINDINGS, NO_FINDING
 from chest_xray.lock import only_one

@@ -1,0 +1,53 @@
+"""Maps that never saw the film: noise, and the mean place of a finding's boxes in other patients.
+
+A figure of a network's map means something only beside theirs: a large box is hit by chance, and hearts are where
+hearts are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chest_xray.images.class_maps import evidence
+from chest_xray.evaluation.localise.regions import Floats, Marks, StackedMarks, find_marks
+
+RANDOM_DRAWS = 1000
+
+
+def random_marks(cells: tuple[int, int], side: int, *, draws: int, seed: int) -> StackedMarks:
+    """Marks of maps of independent standard normal cells (h, w), enlarged as a network's are.
+
+    Each is then moved by a random step, round the edges. Enlarging a few cells puts most peaks at the image's border,
+    where no box is; moved, a peak is as likely at any place, and the pointing game's share is the box's share of the
+    image, which is the usual random control.
+    """
+    rng = np.random.default_rng([seed, *cells])
+    noise = rng.standard_normal((draws, *cells)).astype(np.float32)
+    steps = rng.integers(side, size=(draws, 2)).tolist()
+    moved = (np.roll(evidence(cam, side, side), step, axis=(0, 1)) for cam, step in zip(noise, steps, strict=True))
+    return StackedMarks.of([find_marks(levels) for levels in moved])
+
+
+def average_places(boxes: Floats, patients: NDArray[np.int64], side: int) -> list[Marks | None]:
+    """For each box (n, 4) of one finding, in pixels, the marks of the mean over the boxes of other patients.
+
+    None for a box that no other patient's stands beside. One patient's boxes are left out together, because films of
+    one patient show the same place.
+    """
+    masks = np.stack([_mask(box, side) for box in boxes])
+    total = masks.sum(axis=0, dtype=np.int32)
+    marks: dict[int, Marks | None] = {}
+    for patient in np.unique(patients).tolist():
+        others = total - masks[patients == patient].sum(axis=0, dtype=np.int32)
+        marks[patient] = find_marks(others.astype(np.float32)) if others.any() else None
+    return [marks[patient] for patient in patients.tolist()]
+
+
+def _mask(box: Floats, side: int) -> NDArray[np.uint8]:
+    """(S, S), 1 at pixels whose centre lies in the box, and at one pixel at least."""
+    left, top, right, bottom = np.ceil(box - 0.5).astype(int).tolist()
+    left, top = (min(max(edge, 0), side - 1) for edge in (left, top))
+    mask = np.zeros((side, side), np.uint8)
+    mask[top : max(bottom, top + 1), left : max(right, left + 1)] = 1
+    return mask

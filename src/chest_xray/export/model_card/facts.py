@@ -1,0 +1,30 @@
+"""What a model card is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chest_xray.bundle import Manifest
+from chest_xray.findings import PHANTOM
+from chest_xray.export.footprint import Footprint
+from chest_xray.evaluation.results import Evaluation
+from chest_xray.training.run import TrainingRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a card is made of."""
+
+    manifest: Manifest
+    record: TrainingRecord
+    evaluation: Evaluation
+    footprint: Footprint
+
+    @property
+    def phantom(self) -> bool:
+        """Whether the images were drawn and not taken."""
+        return self.evaluation.label_version == PHANTOM
+
+
+Section = Callable[[Facts], str]

@@ -1,0 +1,18 @@
+"""Network input -> what the pose of a film is told from: its coarse light and dark."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from chest_xray.bundle.film_statistics import THUMBNAIL_SIDE
+
+
+def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The means of 32 x 32 cells of a film (S, S), as (1024,) with mean 0 and standard deviation 1.
+
+    A film whose cells differ by less than one grey level is not stretched to that.
+    """
+    cells = Image.fromarray(pixels).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    values = np.asarray(cells, dtype=np.float64).ravel()
+    values -= values.mean()
+    return values / max(float(values.std()), 1.0)
