@@ -27,12 +27,12 @@ from torch import nn
 
 from benchmarks.machine import describe_machine
 from chest_xray.data.phantom import write_phantom
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.learner import Learner
 from chest_xray.training.loader import Batch, epoch_order
-from chest_xray.data.prepare.prepare import prepare_data
 
 RESULT = Path(__file__).parent / "results"
 IMAGE_SIZE = 224

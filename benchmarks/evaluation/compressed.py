@@ -17,8 +17,8 @@ from chest_xray.bundle import Bundle, Variant, load_bundle
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import Shards
 from chest_xray.errors import CompressionError, SettingsError
-from chest_xray.inference.engines import Engine, open_engine
 from chest_xray.export.compress.compress import Compressed, compress
+from chest_xray.inference.engines import Engine, open_engine
 
 METHODS: Final[tuple[Variant, ...]] = ("int8", "bf16", "fp16")
 _ALTERNATIONS: Final = 60

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from chest_xray.cpus import available_cpus
+from chest_xray.evaluation.performance import rarer_cases
 from chest_xray.statistics.clustered import auroc_interval, clustered_auroc, gap_between
 from chest_xray.statistics.metrics import PatientDraws, RankedScores, rank_interval
-from chest_xray.evaluation.performance import rarer_cases
 
 ROUNDS = 1000
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.measure import Choices, evaluate_predictions
 from chest_xray.evaluation.scored import Origin, ScoredImages, Scores
+from chest_xray.findings import FINDINGS
 
 # Images of the official test list with each finding, labels v2020 rounded to a share of a thousand.
 PREVALENCE = (0.128, 0.042, 0.182, 0.239, 0.068, 0.063, 0.022, 0.104, 0.071, 0.036, 0.043, 0.017, 0.045, 0.003)

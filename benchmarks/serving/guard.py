@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.serving.other_images import noise, phantoms, photographs, png
-from chest_xray.backends.base import Prediction, QualityCheck
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import DATASET_FILE, Shards
 from chest_xray.images.decode import decode_image
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.prediction import Prediction, QualityCheck
 
 Grey = NDArray[np.uint8]
 CHANGED_FILMS = 60

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.evaluation.evaluate import evaluate
+from chest_xray.evaluation.measure import Choices
+from chest_xray.export.export import export
 from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
-from chest_xray.evaluation.evaluate import evaluate
-from chest_xray.export.export import export
-from chest_xray.evaluation.measure import Choices
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.training.train import train
 
 KEPT = Path(__file__).parents[2] / ".benchmarks" / "nih-mini"

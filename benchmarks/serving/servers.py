@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.serving.load import Target
-from chest_xray.backends.base import ModelIdentity
 from chest_xray.backends.local.endpoints import Endpoints
 from chest_xray.bundle import load_bundle
+from chest_xray.prediction import ModelIdentity
 
 START_SECONDS = 60.0
 

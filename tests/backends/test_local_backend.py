@@ -14,11 +14,11 @@ from tests.support.processes import run_python
 
 from chest_xray import lock
 from chest_xray.backends import get_backend
-from chest_xray.backends.base import ModelIdentity
 from chest_xray.backends.local.endpoints import RECORD, Endpoints
 from chest_xray.bundle import Golden, load_bundle
 from chest_xray.errors import BundleError, EndpointError, NotApprovedError, SettingsError
 from chest_xray.findings import FINDINGS
+from chest_xray.prediction import ModelIdentity
 from chest_xray.settings import Settings
 
 # MLflow's tracking store uses a SQLAlchemy option that SQLAlchemy 2.1 warns of.
@@ -122,7 +122,7 @@ def test_a_kill_in_the_middle_of_the_copy_leaves_no_half_bundle_in_place(tmp_pat
         """
 import os, shutil, signal, sys
 from pathlib import Path
-from chest_xray.backends.base import ModelIdentity
+from chest_xray.prediction import ModelIdentity
 from chest_xray.backends.local.endpoints import Endpoints
 from chest_xray.bundle import load_bundle
 

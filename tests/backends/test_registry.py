@@ -16,8 +16,8 @@ from chest_xray.backends.base import ApprovalStatus
 from chest_xray.backends.local.registry import Registry
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.errors import BundleError, GateError, NotApprovedError, RegistryError, SettingsError
-from chest_xray.settings import Settings
 from chest_xray.promotion.gate import GateRules, GateVerdict, judge_first, not_run
+from chest_xray.settings import Settings
 
 # MLflow's tracking store uses a SQLAlchemy option that SQLAlchemy 2.1 warns of.
 NewBundle = Callable[[], Bundle]

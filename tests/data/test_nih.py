@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.support.nih_folders import BOX_HEADER, HEADER, row, write_csv, write_nih_folder
 
 from chest_xray.data.nih import read_nih
-from chest_xray.data.split import patient_position, split_by_hash, split_images
 from chest_xray.data.nih_tables import read_boxes, read_entries
+from chest_xray.data.split import patient_position, split_by_hash, split_images
 from chest_xray.errors import DataError
 from chest_xray.findings import FINDINGS
 

@@ -19,12 +19,12 @@ from PIL import Image
 from tests.support.processes import ROOT, start_python
 
 from chest_xray import lock
+from chest_xray.data.nih_tables import read_boxes, read_entries
 from chest_xray.data.phantom import DIFFICULTY, Difficulty, draw_golden_film, folder, write_phantom
 from chest_xray.data.phantom.anatomy import LEFT, RIGHT, grow, pose
 from chest_xray.data.phantom.chronic import reshape
 from chest_xray.data.phantom.cohort import Patient, Sign, Visit, sample_cohort
 from chest_xray.data.phantom.film import Film, draw_film
-from chest_xray.data.nih_tables import read_boxes, read_entries
 from chest_xray.errors import DataError
 from chest_xray.findings import FINDINGS
 

@@ -20,13 +20,13 @@ from tests.support.nih_folders import BOX_HEADER, film, pack_archives, row, writ
 
 from chest_xray import lock
 from chest_xray.data.index import encode_index, read_index
+from chest_xray.data.prepare.prepare import PrepareReport, prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.data.split import split_by_hash
 from chest_xray.errors import DataError, SettingsError
 from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
 from chest_xray.lock import only_one
-from chest_xray.data.prepare.prepare import PrepareReport, prepare_data
 
 SIZE = 32
 FIVE_ROWS = 5 * SIZE * SIZE

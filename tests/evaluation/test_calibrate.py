@@ -7,7 +7,6 @@ import pytest
 from tests.support.scores import drawn, origin
 
 from chest_xray.bundle import Calibration
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import (
     apply_calibration,
     choose_calibration,
@@ -18,6 +17,7 @@ from chest_xray.evaluation.calibration.calibrate import (
     undo_loss_weight,
 )
 from chest_xray.evaluation.calibration.profiles import fit_profiles
+from chest_xray.findings import FINDINGS
 
 
 def logistic(slope: float, intercept: float, images: int = 40_000) -> tuple[np.ndarray, np.ndarray]:

@@ -11,14 +11,14 @@ from typer.testing import CliRunner
 
 from chest_xray.bundle import Bundle, Normalisation
 from chest_xray.cli import app
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.errors import DataError
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.comparison.compare_bundles import compare_bundles
 from chest_xray.evaluation.comparison.paired import ScoredImages, compare, paired_bootstrap, two_sided_p
-from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison, describe_p
 from chest_xray.evaluation.comparison.plot import plot_comparison
+from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison, describe_p
 from chest_xray.evaluation.groups.tags import groups_of
-from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.findings import FINDINGS
 
 EFFUSION, HERNIA, NODULE = (FINDINGS.index(name) for name in ("Effusion", "Hernia", "Nodule"))
 A, B = (ComparedBundle(name=n, digest=n[-1] * 64, image_size=64, data_hash="d" * 64) for n in ("model-a", "model-b"))

@@ -13,15 +13,15 @@ from tests.support.scores import drawn, origin, scores
 
 from chest_xray.cli import main
 from chest_xray.errors import TrainingError
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import apply_calibration, undo_loss_weight
 from chest_xray.evaluation.files import evaluate_file
+from chest_xray.evaluation.groups.shortcuts import within_views
+from chest_xray.evaluation.groups.subgroups import patient_groups, unfair_gaps
 from chest_xray.evaluation.measure import Choices, Measured, evaluate_predictions
 from chest_xray.evaluation.results import Evaluation, read_evaluation
 from chest_xray.evaluation.results.schema import evaluation_schema
 from chest_xray.evaluation.scored import ScoredImages, Scores
-from chest_xray.evaluation.groups.shortcuts import within_views
-from chest_xray.evaluation.groups.subgroups import patient_groups, unfair_gaps
+from chest_xray.findings import FINDINGS
 
 QUICK = Choices(rounds=200)
 MASS = FINDINGS.index("Mass")

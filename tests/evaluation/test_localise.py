@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chest_xray.data.phantom import write_phantom
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
-from chest_xray.findings import FINDINGS
-from chest_xray.images.class_maps import evidence
 from chest_xray.evaluation.localise.boxes import BoxTable
 from chest_xray.evaluation.localise.controls import average_places, random_marks
 from chest_xray.evaluation.localise.figures import Hits, figures_of
@@ -20,7 +19,8 @@ from chest_xray.evaluation.localise.measure import hold_to_boxes, localise
 from chest_xray.evaluation.localise.panel import panel_png
 from chest_xray.evaluation.localise.regions import MEASURES, StackedMarks, find_marks, overlaps
 from chest_xray.evaluation.localise.results import THRESHOLDS
-from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.findings import FINDINGS
+from chest_xray.images.class_maps import evidence
 
 SIDE = 100
 EFFUSION, MASS = FINDINGS.index("Effusion"), FINDINGS.index("Mass")

@@ -8,11 +8,11 @@ import pytest
 
 from chest_xray.bundle import Calibration
 from chest_xray.errors import SettingsError
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import apply_calibration
-from chest_xray.statistics.metrics import PatientDraws
 from chest_xray.evaluation.calibration.operating_points import check_aim, choose_point
 from chest_xray.evaluation.calibration.priors import estimate_prior, log_odds, move_prior, move_probability, parse_prior
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.metrics import PatientDraws
 
 RNG = np.random.default_rng(4)
 LABELS = (RNG.random(300) < 0.3).astype(np.uint8)

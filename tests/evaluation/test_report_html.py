@@ -14,12 +14,12 @@ from PIL import Image
 from tests.support.evaluations import evaluation, profiles, subgroups
 
 from chest_xray.errors import TrainingError
-from chest_xray.findings import FINDINGS
-from chest_xray.evaluation.html_report.report import render, warnings, write_report
 from chest_xray.evaluation.html_report.charts import Row, forest, thinned, unit_square
 from chest_xray.evaluation.html_report.curves import TestScores, reliability
 from chest_xray.evaluation.html_report.material import Material
 from chest_xray.evaluation.html_report.page import CONTENT_POLICY, Section, page, table
+from chest_xray.evaluation.html_report.report import render, warnings, write_report
+from chest_xray.findings import FINDINGS
 
 
 def scores(n: int = 120) -> TestScores:

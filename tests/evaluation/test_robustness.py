@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 from chest_xray.bundle import Bundle
 from chest_xray.cli import app
 from chest_xray.cli.robustness import quality_warnings
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.graphs import open_session
-from chest_xray.statistics.metrics import RankedScores
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.evaluation.robustness.measure import flags_of, measure_robustness
 from chest_xray.evaluation.robustness.perturbations import PERTURBATIONS, Perturbation, generator
 from chest_xray.evaluation.robustness.plot import auroc_limits, plot_robustness
 from chest_xray.evaluation.robustness.report import Robustness
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.metrics import RankedScores
 
 NAMES = [one.name for one in PERTURBATIONS]
 BY_NAME = {one.name: one for one in PERTURBATIONS}

@@ -21,26 +21,26 @@ from tests.support.processes import run_python
 from typer.testing import CliRunner
 
 from chest_xray.backends import get_backend
-from chest_xray.backends.base import ModelIdentity
 from chest_xray.bundle import VARIANTS, Bundle, Calibration, Variant, load_bundle, load_variant
 from chest_xray.cli import app, main
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, CompressionError, DataError, NotDeployedError, SettingsError
-from chest_xray.findings import FINDINGS
-from chest_xray.inference.api.app import create_app
-from chest_xray.inference.predictor import OnnxPredictor
-from chest_xray.settings import Settings
 from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
+from chest_xray.evaluation.graphs import GraphOutputs, map_correlations, open_session, run_all
 from chest_xray.export.compress import acceptance, search
 from chest_xray.export.compress import compress as steps
 from chest_xray.export.compress.acceptance import agreement_of, broken_bars
 from chest_xray.export.compress.calibrated import with_calibrations
 from chest_xray.export.compress.compress import Compressed, compress
-from chest_xray.evaluation.graphs import GraphOutputs, map_correlations, open_session, run_all
 from chest_xray.export.compress.quantise import Calibrated, calibrate_ranges
 from chest_xray.export.compress.report import MapAgreement
 from chest_xray.export.compress.search import Disturbance, Quantised, choose_layers, disturbance
-from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.findings import FINDINGS
+from chest_xray.inference.api.app import create_app
+from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.prediction import ModelIdentity
+from chest_xray.settings import Settings
 
 
 def convolved() -> bytes:

@@ -10,14 +10,14 @@ from tests.support.bundles import BIASES, MEAN, SIZE, STD, WEIGHTS, film, graph,
 from tests.support.nih_folders import write_nih_folder
 
 from chest_xray.bundle import Bundle, Golden, Normalisation
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.findings import FINDINGS
-from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.evaluation.graphs import OUTPUTS, open_session
 from chest_xray.export.ensemble.ensemble import Ensembled, ensemble
 from chest_xray.export.ensemble.merge import merge_graphs
-from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.findings import FINDINGS
+from chest_xray.inference.predictor import OnnxPredictor
 
 
 def scaled(factor: float) -> bytes:

@@ -9,12 +9,12 @@ from tests.support.evaluations import evaluation, shift, subgroups
 
 from chest_xray.bundle import Manifest, Normalisation
 from chest_xray.errors import SettingsError
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
-from chest_xray.training.config import TrainConfig
+from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import Footprint, Rates
 from chest_xray.export.model_card import write_model_card
 from chest_xray.export.model_card.markdown import table
-from chest_xray.evaluation.results import Evaluation
+from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.training.config import TrainConfig
 from chest_xray.training.run import Epoch, TrainingRecord
 
 

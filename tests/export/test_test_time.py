@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from chest_xray.bundle import Bundle
 from chest_xray.cli import app
-from chest_xray.errors import BundleError, DataError
 from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.errors import BundleError, DataError
 from chest_xray.export.test_time.measure import in_turn, measure_test_time
 from chest_xray.export.test_time.options import OPTIONS, PLAIN, corners, uncrop, unflip
 from chest_xray.export.test_time.report import TestTime

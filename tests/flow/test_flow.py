@@ -17,23 +17,24 @@ from tests.support.processes import run_cxr
 
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.data.phantom import write_phantom
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, TrainingError
+from chest_xray.evaluation.evaluate import evaluate
+from chest_xray.evaluation.measure import Choices
+from chest_xray.evaluation.results import Evaluation
+from chest_xray.export.export import export, hold_to_calibrations, hold_to_pytorch, largest_difference
 from chest_xray.findings import FINDINGS
 from chest_xray.images.decode import decode_image
 from chest_xray.images.preprocess import preprocess
 from chest_xray.inference.api.app import create_app
-from chest_xray.records.audit import StreamAudit
 from chest_xray.inference.container.__main__ import compose
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.records.audit import StreamAudit
 from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
-from chest_xray.evaluation.evaluate import evaluate, load_run_model
-from chest_xray.export.export import export, hold_to_calibrations, hold_to_pytorch, largest_difference
-from chest_xray.evaluation.measure import Choices
-from chest_xray.data.prepare.prepare import prepare_data
-from chest_xray.evaluation.results import Evaluation
 from chest_xray.training.run import RunFolder
+from chest_xray.training.scoring import load_run_model
 from chest_xray.training.train import train
 
 pytestmark = pytest.mark.slow

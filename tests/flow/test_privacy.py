@@ -9,9 +9,9 @@ from tests.support.asgi import Client
 from tests.support.dicom_files import PLANTED, dicom
 
 from chest_xray.inference.api.app import create_app
-from chest_xray.records.audit import FileAudit, StreamAudit
 from chest_xray.inference.container.__main__ import compose
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.records.audit import FileAudit, StreamAudit
 
 DICOM = {"content-type": "application/dicom"}
 JPEG_2000 = "1.2.840.10008.1.2.4.90"

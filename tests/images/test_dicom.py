@@ -45,8 +45,8 @@ from tests.support.processes import run_python
 
 from chest_xray.errors import ImageError, ImageTooLargeError, ImageUnsuitableError
 from chest_xray.images import codecs
-from chest_xray.images.dicom.codec_worker import MEMORY_BYTES
 from chest_xray.images.decode import decode_film, decode_image
+from chest_xray.images.dicom.codec_worker import MEMORY_BYTES
 from chest_xray.images.dicom.frame import read_frame
 from chest_xray.images.dicom.pixels import read_pixels
 from chest_xray.images.dicom.walk import MAX_DEPTH, MAX_ELEMENTS, read_elements

@@ -15,8 +15,8 @@ from tests.support.bundles import film, png
 from tests.support.stubs import PNG, PREDICTIONS, RawRequest, StubPredictor
 
 from chest_xray.images.limits import Limits
-from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.api.app import create_app
+from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.predictor import OnnxPredictor
 
 IMAGE = png(film())

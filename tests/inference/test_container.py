@@ -29,16 +29,17 @@ from tests.support.asgi import Client
 from tests.support.bundles import film, png, write_bundle
 from tests.support.processes import environment, run_python
 
-from chest_xray.backends.base import Prediction
 from chest_xray.bundle import load_bundle
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
 from chest_xray.images.limits import Limits
-from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.api.app import create_app
-from chest_xray.records.audit import StreamAudit
-from chest_xray.inference.container.__main__ import JsonLines, compose
+from chest_xray.inference.container.__main__ import compose
 from chest_xray.inference.container.invocations import ATTRIBUTES
+from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.prediction import Prediction
+from chest_xray.records.audit import StreamAudit
+from chest_xray.records.logs import JsonLines
 
 INVOCATIONS = "/invocations"
 PNG = {"content-type": "image/png"}
@@ -506,7 +507,8 @@ def test_what_cannot_be_served_ends_with_2_and_one_line(
 
 IMPORTS = """
 import sys, time
-import chest_xray.inference.container.__main__, chest_xray.inference.http.server, chest_xray.inference.container.invocations
+import chest_xray.inference.container.__main__, chest_xray.inference.container.invocations
+import chest_xray.inference.http.server
 import chest_xray.inference.predictor
 print(sorted({"fastapi", "torch", "pydicom", "prometheus_client", "rich", "typer", "boto3"} & sys.modules.keys()))
 """

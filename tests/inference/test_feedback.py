@@ -15,9 +15,9 @@ from tests.support.stubs import FEEDBACK, PNG, PREDICTIONS, ListAudit
 from chest_xray.errors import AuditError
 from chest_xray.findings import FINDINGS
 from chest_xray.inference.api.app import create_app
-from chest_xray.records.audit import FileAudit
 from chest_xray.inference.api.feedback import looks_identifying
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.records.audit import FileAudit
 from chest_xray.records.ground_truth import GroundTruth, GroundTruthLog
 
 

@@ -18,8 +18,8 @@ from tests.support.stubs import FILMS, ListAudit, RawRequest, multipart
 
 from chest_xray.images.decode import decode_film
 from chest_xray.images.limits import Limits
-from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.api.app import create_app
+from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.predictor import OnnxPredictor
 
 DICOM = {"content-type": "application/dicom"}

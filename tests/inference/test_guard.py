@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from tests.support.bundles import GUARD, SIZE, film, known_outputs, png, statistics, upright_film, write_bundle
 
 from chest_xray.bundle import GUARD_FILE, MANIFEST, load_bundle
+from chest_xray.bundle.film_statistics import POSES, FilmStatistics
 from chest_xray.data.phantom import DIFFICULTY
 from chest_xray.data.phantom.cohort import sample_cohort
 from chest_xray.data.phantom.film import draw_film
 from chest_xray.errors import BundleError, TrainingError
-from chest_xray.bundle.film_statistics import POSES, FilmStatistics
+from chest_xray.evaluation.graph_scores import GraphScores, thinned
+from chest_xray.export.fit_guard import conformal_bound, fit_distance, fit_guard, fit_quality
+from chest_xray.export.fit_poses import fit_poses, in_each_pose
+from chest_xray.images.coarse import grey_range, thumbnail
 from chest_xray.images.preprocess import preprocess
-from chest_xray.images.quality import grey_range
-from chest_xray.images.coarse import thumbnail
 from chest_xray.inference.guard import Guard
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.inference.quality import QualityChecks
-from chest_xray.export.baseline import GraphScores, thinned
-from chest_xray.export.fit_guard import conformal_bound, fit_distance, fit_guard, fit_quality
-from chest_xray.export.fit_poses import fit_poses, in_each_pose
 
 Pixels = NDArray[np.uint8]
 WHITE = np.full((SIZE, SIZE), 255, np.uint8)

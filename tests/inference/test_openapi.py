@@ -22,9 +22,9 @@ from tests.support.stubs import FEEDBACK, FILMS, PREDICTIONS, multipart
 
 from chest_xray.findings import FINDINGS
 from chest_xray.inference.api.app import create_app
-from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.inference.http.problems import ApiError
 from chest_xray.inference.http.uploads import IMAGE_TYPES, MULTIPART
+from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.records.ground_truth import GroundTruthLog
 
 KEY = {"Authorization": "Bearer good"}

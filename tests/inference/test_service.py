@@ -14,12 +14,12 @@ from tests.support.asgi import Client
 from tests.support.bundles import film, png
 from tests.support.stubs import PNG, PREDICTIONS, ListAudit, StubPredictor
 
-from chest_xray.backends.base import GuardVerdict, Prediction, Predictor
 from chest_xray.errors import AuditError, ImageError, SettingsError, UnlikeTrainingError
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.inference.service import DeadlineError, PredictionService
+from chest_xray.prediction import GuardVerdict, Prediction, Predictor
 from chest_xray.records.metrics import Metrics
 
 

@@ -12,20 +12,20 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.inference.test_openapi import KEY, OneKey
 from tests.support.asgi import Client
 from tests.support.bundles import film, png, write_bundle
 from tests.support.endpoints import deploy_folder
 from tests.support.processes import environment, run_cxr
 from tests.support.stubs import PNG, PREDICTIONS
-from tests.inference.test_openapi import KEY, OneKey
 
 from chest_xray.errors import BundleError, NotDeployedError
-from chest_xray.inference.http.access import Access, OpenAccess
 from chest_xray.inference.api.app import create_app
+from chest_xray.inference.api.waiting import Waiting
+from chest_xray.inference.http.access import Access, OpenAccess
 from chest_xray.inference.http.boundary import LOOPBACK_HOSTS
 from chest_xray.inference.http.keys import KeyFile
 from chest_xray.inference.predictor import OnnxPredictor
-from chest_xray.inference.api.waiting import Waiting
 
 
 def absent() -> FastAPI:

@@ -12,11 +12,11 @@ from tests.support.asgi import Client
 from tests.support.bundles import film, png
 from tests.support.stubs import PNG, PREDICTIONS, StubPredictor
 
-from chest_xray.backends.base import QualityWarning
 from chest_xray.findings import FINDINGS
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.inference.zones import Zone, describe, locations, zones_of
+from chest_xray.prediction import QualityWarning
 
 MAPS = st.integers(1, 16).flatmap(
     lambda side: arrays.arrays(np.float32, (side, side), elements=st.floats(-4, 8, width=32))

@@ -12,13 +12,13 @@ from tests.support.bundles import film, png
 from tests.support.processes import run_cxr
 from tests.support.stubs import PNG, PREDICTIONS
 
-from chest_xray.backends.base import ModelIdentity
 from chest_xray.errors import GroundTruthError
 from chest_xray.findings import FINDINGS
 from chest_xray.inference.api.app import create_app
-from chest_xray.records.audit import AuditEntry, FileAudit
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.monitoring.agreement import FindingAgreement, Share, measure_agreement, wilson
+from chest_xray.prediction import ModelIdentity
+from chest_xray.records.audit import AuditEntry, FileAudit
 from chest_xray.records.ground_truth import GroundTruth, GroundTruthLog
 
 TIME = datetime(2026, 11, 23, 9, tzinfo=UTC)

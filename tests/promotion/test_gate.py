@@ -15,11 +15,17 @@ from tests.support.processes import run_cxr
 from chest_xray.backends import get_backend
 from chest_xray.backends.base import Backend
 from chest_xray.bundle import Bundle
-from chest_xray.errors import GateError, SettingsError
-from chest_xray.settings import Settings
-from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison, Difference, GroupComparison, MeanDifference
-from chest_xray.promotion.gate import GateRules, GateVerdict, judge, judge_first, not_run, refusal, shortened
 from chest_xray.data.prepare.prepare import prepare_data
+from chest_xray.errors import GateError, SettingsError
+from chest_xray.evaluation.comparison.results import (
+    ComparedBundle,
+    Comparison,
+    Difference,
+    GroupComparison,
+    MeanDifference,
+)
+from chest_xray.promotion.gate import GateRules, GateVerdict, judge, judge_first, not_run, refusal, shortened
+from chest_xray.settings import Settings
 
 RULES = GateRules()
 Interval = tuple[float, float]

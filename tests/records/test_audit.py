@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from tests.support.processes import run_python, start_python
 
-from chest_xray.backends.base import ModelIdentity
 from chest_xray.errors import AuditError
+from chest_xray.prediction import ModelIdentity
 from chest_xray.records.audit import AuditEntry, FeedbackEntry, FileAudit, StreamAudit
 
 ENTRY = AuditEntry(

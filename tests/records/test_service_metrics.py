@@ -11,9 +11,9 @@ from tests.support.bundles import film, png
 from tests.support.processes import run_python
 from tests.support.stubs import PNG, PREDICTIONS, StubPredictor, multipart
 
-from chest_xray.backends.base import GuardVerdict
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.prediction import GuardVerdict
 from chest_xray.records.metrics import BUCKETS, Metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

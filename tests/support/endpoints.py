@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
-from chest_xray.backends.base import Endpoint, ModelIdentity
+from chest_xray.backends.base import Endpoint
 from chest_xray.backends.local.endpoints import Endpoints
 from chest_xray.bundle import load_bundle
+from chest_xray.prediction import ModelIdentity
 
 
 def deploy_folder(home: Path, bundle: Path, *, endpoint: str, name: str = "tiny", version: int = 1) -> Endpoint:

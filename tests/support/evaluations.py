@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.support.bundles import profile
 
 from chest_xray.bundle import FindingProfile
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.localise.results import (
     THRESHOLDS,
     LocalisationFigure,
@@ -42,6 +41,7 @@ from chest_xray.evaluation.results import (
     TagShift,
     WithinView,
 )
+from chest_xray.findings import FINDINGS
 
 
 def localisation() -> LocalisationReport:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.scored import Origin, ScoredImages, Scores
+from chest_xray.findings import FINDINGS
 
 
 def origin(**changes: object) -> Origin:

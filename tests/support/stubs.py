@@ -10,10 +10,10 @@ from typing import Any
 from starlette.types import ASGIApp, Send
 from tests.support.asgi import post_scope
 
-from chest_xray.backends.base import ModelIdentity, Prediction
 from chest_xray.bundle import Manifest
-from chest_xray.records.audit import AuditEntry, Entry, FeedbackEntry
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.prediction import ModelIdentity, Prediction
+from chest_xray.records.audit import AuditEntry, Entry, FeedbackEntry
 
 PREDICTIONS = "/v1/predictions"
 FILMS = "/v1/films"

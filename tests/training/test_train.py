@@ -15,6 +15,7 @@ import torch
 from tests.support.nih_folders import write_nih_folder
 from tests.support.processes import ROOT, environment
 
+from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import SettingsError, TrainingError
 from chest_xray.mlflow_store import configure_mlflow
@@ -23,7 +24,6 @@ from chest_xray.training.checkpoint import load_checkpoint, save_checkpoint
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.learner import Learner
 from chest_xray.training.loader import Loader, epoch_order
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.training.recipe import learning_rate_factor, positive_weights, training_normalisation
 from chest_xray.training.run import RunFolder
 from chest_xray.training.train import train

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
@@ -14,9 +14,34 @@ from chest_xray.promotion.gate import SHORT, GateRules, GateVerdict, judge, judg
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ModelVersion
-    from chest_xray.backends.local.registry import Registry
-    from chest_xray.settings import Settings
     from chest_xray.evaluation.comparison.results import Comparison
+    from chest_xray.settings import Settings
+
+
+class Registry(Protocol):
+    """What the gate asks of a registry, so that no backend's versions come in past it."""
+
+    def find(self, model_name: str, digest: str) -> ModelVersion | None:
+        """The version that holds a bundle, by its digest; None where the bundle is new."""
+        ...
+
+    def champion(self, model_name: str) -> ModelVersion | None:
+        """The newest Approved version; None where there is none."""
+        ...
+
+    def fetch(self, model_name: str, version: int, into: Path) -> Path:
+        """Copy a version's bundle below the folder `into`, verified; returns where."""
+        ...
+
+    def register(
+        self, bundle: Path, *, model_name: str, by: str, gate: GateVerdict, comparison: Comparison | None = None
+    ) -> ModelVersion:
+        """Add a bundle as the next version, PendingManualApproval, with the gate's verdict.
+
+        Raises:
+            GateError: the verdict is no pass and nobody forces it, or it is against another champion than today's.
+        """
+        ...
 
 
 def register(

@@ -75,8 +75,8 @@ def _open_bundle(name: str, settings: Settings, into: Path) -> tuple[str, Bundle
 
 
 def _write(result: Comparison, output: Path) -> None:
-    from chest_xray.files import write_atomically
     from chest_xray.evaluation.comparison.plot import plot_comparison
+    from chest_xray.files import write_atomically
 
     write_atomically(output / "comparison.png", plot_comparison(result))
     write_atomically(output / "comparison.json", result.model_dump_json(indent=2).encode())

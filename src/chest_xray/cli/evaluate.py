@@ -43,9 +43,9 @@ def evaluate(
     from_run = run is not None and data is not None and predictions is None and output is None
     if not from_run and not (predictions is not None and run is None and data is None):
         raise SettingsError("Give --run and --data, or --predictions, with --output if files are wanted.")
-    from chest_xray.evaluation.measure import Choices
     from chest_xray.evaluation.calibration.operating_points import check_aim
     from chest_xray.evaluation.calibration.priors import parse_prior
+    from chest_xray.evaluation.measure import Choices
 
     choices = Choices(aim=check_aim(aim), prior=parse_prior(prior), rounds=rounds)
     if run is not None and data is not None:

@@ -46,8 +46,8 @@ def list_keys(json: Json = False) -> None:
 
     Example: cxr keys list
     """
-    from chest_xray.inference.http.keys import key_row
     from chest_xray.cli.tables import keys_table, print_table
+    from chest_xray.inference.http.keys import key_row
 
     found = _key_file().read()
     if json:

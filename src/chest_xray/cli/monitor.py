@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chest_xray.cli.options import Json
+from chest_xray.cli.options import DEFAULT_MODEL, EndpointName, Json
 from chest_xray.console import print_json, say
 from chest_xray.settings import load_settings
 
@@ -19,21 +19,20 @@ monitor = typer.Typer(
     no_args_is_help=True,
     help="What becomes of a model in use.\n\nExample: cxr monitor feedback",
 )
-Endpoint = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
 Since = Annotated[
     datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="Only feedback from this UTC day on.")
 ]
 
 
 @monitor.command()
-def feedback(endpoint: Endpoint = "chest-xray", since: Since = None, json: Json = False) -> None:
+def feedback(endpoint: EndpointName = DEFAULT_MODEL, since: Since = None, json: Json = False) -> None:
     """Compare readers' feedback with the model's flags.
 
     Example: cxr monitor feedback --endpoint chest-xray --since 2026-11-01
     """
-    from chest_xray.records.audit import FOLDER
-    from chest_xray.monitoring.agreement import measure_agreement
     from chest_xray.cli.tables import agreement_table, print_table
+    from chest_xray.monitoring.agreement import measure_agreement
+    from chest_xray.records.audit import FOLDER
 
     home = load_settings().home_dir
     found = measure_agreement(home, home / FOLDER, endpoint, None if since is None else since.date())

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+DEFAULT_MODEL: Final = "chest-xray"
+
+Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
+EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
+ModelName = Annotated[str, typer.Option("--model-name", help="Name in the registry.")]
+Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 

@@ -34,10 +34,10 @@ def robustness(
     Example: cxr robustness --bundle runs/first/bundle --data data/shards --images 2000
     """
     from chest_xray.bundle import load_bundle
-    from chest_xray.files import write_atomically
     from chest_xray.cli.tables import print_table
     from chest_xray.evaluation.robustness.measure import measure_robustness
     from chest_xray.evaluation.robustness.plot import plot_robustness
+    from chest_xray.files import write_atomically
 
     opened = load_bundle(bundle)
     found = measure_robustness(opened, data, quality_warnings(opened), images=images, rounds=rounds, seed=seed)

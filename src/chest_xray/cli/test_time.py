@@ -49,9 +49,9 @@ def measure_options(
 
     Example: cxr test-time --bundle runs/first/bundle --bundle runs/second/bundle --data data/shards
     """
-    from chest_xray.files import write_atomically
     from chest_xray.cli.tables import print_table
     from chest_xray.export.test_time.measure import measure_test_time
+    from chest_xray.files import write_atomically
 
     found = measure_test_time(bundle, data, images=images, rounds=rounds)
     if json:
@@ -69,8 +69,8 @@ def _table(found: TestTime) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
     from chest_xray.evaluation.comparison.results import describe_difference
+    from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
 
     source = describe_source(found.label_version)
     table = Table(

@@ -18,8 +18,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
-from chest_xray.data.split import Split, read_lists, split_images
 from chest_xray.data.nih_tables import Box, Entry, read_boxes, read_entries
+from chest_xray.data.split import Split, read_lists, split_images
 from chest_xray.errors import DataError
 from chest_xray.findings import PHANTOM
 

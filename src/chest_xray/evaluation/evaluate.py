@@ -6,30 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
-from chest_xray.files import sha256_of
-from chest_xray.findings import PHANTOM
+from chest_xray.evaluation.calibration.prior_correction import applied_prior
 from chest_xray.evaluation.files import write_evaluation
-from chest_xray.evaluation.plots import PLOTS
+from chest_xray.evaluation.groups.shortcuts import measure_shortcuts
 from chest_xray.evaluation.html_report.report import REPORT, write_report
 from chest_xray.evaluation.localise.issues import box_issues
 from chest_xray.evaluation.localise.maps import network_maps
 from chest_xray.evaluation.localise.measure import localise
 from chest_xray.evaluation.measure import Choices, evaluate_predictions
-from chest_xray.training.model import ChestXrayNet, load_weights
-from chest_xray.evaluation.calibration.prior_correction import applied_prior
+from chest_xray.evaluation.plots import PLOTS
 from chest_xray.evaluation.results import Bootstrap, Evaluation, read_evaluation
 from chest_xray.evaluation.results.evaluation import ListSource
-from chest_xray.training.run import RunFolder, TrainingRecord
 from chest_xray.evaluation.scored import Origin, ScoredImages, Scores
-from chest_xray.training.scoring import predict_logits
-from chest_xray.evaluation.groups.shortcuts import measure_shortcuts
+from chest_xray.files import sha256_of
+from chest_xray.findings import PHANTOM
+from chest_xray.training.run import RunFolder, TrainingRecord
+from chest_xray.training.scoring import load_run_model, predict_logits
 
 if TYPE_CHECKING:
     from chest_xray.settings import Settings
@@ -142,14 +139,6 @@ def _evaluated(folder: RunFolder, choices: Choices) -> Evaluation | None:
     if not same or evaluation.prior is None:
         return None
     return evaluation if (evaluation.prior.applied, evaluation.prior.given) == applied_prior(choices.prior) else None
-
-
-def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
-    """The run's network in evaluation mode, on the accelerator when there is one."""
-    model = ChestXrayNet(record.normalisation.mean, record.normalisation.std)
-    load_weights(model, folder.weights)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return convert_conv2d_weight_memory_format(model.to(device), torch.channels_last).eval()
 
 
 def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, settings: Settings) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chest_xray.files import write_atomically
-from chest_xray.evaluation.plots import plot_evaluation
 from chest_xray.evaluation.html_report.report import write_report
 from chest_xray.evaluation.measure import Choices, Measured, evaluate_predictions, without_known_patients
+from chest_xray.evaluation.plots import plot_evaluation
 from chest_xray.evaluation.results import Evaluation
 from chest_xray.evaluation.scored import PREDICTIONS, Scores
+from chest_xray.files import write_atomically
 
 
 def evaluate_file(predictions: Path, output: Path | None, choices: Choices | None = None) -> Evaluation:

@@ -15,7 +15,7 @@ from chest_xray.console import progress
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, SettingsError
-from chest_xray.export.baseline import GraphScores, GraphSession
+from chest_xray.evaluation.graph_scores import GraphScores, GraphSession
 
 Precision = Literal["bf16", "fp16"]
 OUTPUTS = ("logits", "embedding", "cam")

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from chest_xray.errors import TrainingError
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import FEWEST_CASES
-from chest_xray.statistics.metrics import PatientDraws
 from chest_xray.evaluation.calibration.operating_points import YOUDEN
-from chest_xray.evaluation.performance import finding_metrics
 from chest_xray.evaluation.calibration.prior_correction import Prior, measure_prior_correction, priors_for
 from chest_xray.evaluation.calibration.priors import VALIDATION
 from chest_xray.evaluation.calibration.profiles import FittedProfiles, fit_profiles
+from chest_xray.evaluation.groups.shift import measure_shift
+from chest_xray.evaluation.groups.subgroups import measure_subgroups
+from chest_xray.evaluation.performance import finding_metrics
 from chest_xray.evaluation.results import (
     Bootstrap,
     Evaluation,
@@ -30,8 +30,8 @@ from chest_xray.evaluation.results import (
     Shortcuts,
 )
 from chest_xray.evaluation.scored import ScoredImages, Scores
-from chest_xray.evaluation.groups.shift import measure_shift
-from chest_xray.evaluation.groups.subgroups import measure_subgroups
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.metrics import PatientDraws
 
 ROUNDS = 2000
 

@@ -10,20 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.bundle import FindingProfile, OperatingPoint
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import FEWEST_CASES, Choice, apply_calibration
-from chest_xray.statistics.calibration_error import (
-    BINS,
-    brier_score,
-    calibration_columns,
-    chance_calibration_error,
-    error_interval,
-    expected_calibration_error,
-    rounds_of,
-)
-from chest_xray.statistics.clustered import auroc_interval, clustered_auroc
-from chest_xray.statistics.intervals import effective_cases
-from chest_xray.statistics.metrics import Bootstrapped, Floats, PatientDraws, bootstrap_ranks, interval95, rank_interval
 from chest_xray.evaluation.results import (
     AtOperatingPoint,
     CalibrationErrors,
@@ -36,6 +23,19 @@ from chest_xray.evaluation.results import (
 )
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.evaluation.shares import ratio_rounds, share_estimate, share_interval
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.calibration_error import (
+    BINS,
+    brier_score,
+    calibration_columns,
+    chance_calibration_error,
+    error_interval,
+    expected_calibration_error,
+    rounds_of,
+)
+from chest_xray.statistics.clustered import auroc_interval, clustered_auroc
+from chest_xray.statistics.intervals import effective_cases
+from chest_xray.statistics.metrics import Bootstrapped, Floats, PatientDraws, bootstrap_ranks, interval95, rank_interval
 
 _ERRORS: Final = 2 + BINS
 

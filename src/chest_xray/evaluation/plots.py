@@ -6,11 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from chest_xray.findings import FINDINGS, describe_source
-from chest_xray.statistics.calibration_error import reliability
-from chest_xray.statistics.metrics import Floats
-from chest_xray.evaluation.performance import Scored, measurable, scored_finding
-from chest_xray.training.plots import (
+from chest_xray.evaluation.drawings import (
     Curve,
     ForestRow,
     Points,
@@ -19,9 +15,13 @@ from chest_xray.training.plots import (
     plot_reliability,
     plot_unit_squares,
 )
+from chest_xray.evaluation.performance import Scored, measurable, scored_finding
 from chest_xray.evaluation.results import Evaluation, FindingMetrics, GroupFigure, Profiles, Subgroup, Subgroups
 from chest_xray.evaluation.results.groups import REAL
 from chest_xray.evaluation.scored import ScoredImages
+from chest_xray.findings import FINDINGS, describe_source
+from chest_xray.statistics.calibration_error import reliability
+from chest_xray.statistics.metrics import Floats
 
 PLOTS: Final = ("roc.png", "precision-recall.png", "reliability.png", "subgroups.png")
 

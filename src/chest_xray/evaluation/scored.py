@@ -20,10 +20,10 @@ from pydantic import ValidationError
 
 from chest_xray.bundle import Calibration, Sha256
 from chest_xray.errors import TrainingError
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import apply_calibration
 from chest_xray.evaluation.results import Frozen
 from chest_xray.evaluation.results.evaluation import ListSource
+from chest_xray.findings import FINDINGS
 
 PREDICTIONS: Final = "predictions.parquet"
 _METADATA: Final = b"cxr"

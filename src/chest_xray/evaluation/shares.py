@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from chest_xray.evaluation.results import Estimate
 from chest_xray.statistics.intervals import wilson
 from chest_xray.statistics.metrics import Floats, interval95
-from chest_xray.evaluation.results import Estimate
 
 
 def ratio_rounds(hits: Floats, of: Floats) -> Floats:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chest_xray.bundle import Manifest
-from chest_xray.export.model_card.markdown import table, value_of
 from chest_xray.evaluation.results import Evaluation
+from chest_xray.export.model_card.markdown import table, value_of
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

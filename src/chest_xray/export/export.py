@@ -32,18 +32,19 @@ from chest_xray.console import say
 from chest_xray.data.phantom import draw_golden_film
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, TrainingError
+from chest_xray.evaluation.calibration.calibrate import apply_calibration
+from chest_xray.evaluation.graph_scores import run_graph
+from chest_xray.evaluation.results import Evaluation, Profiles, read_evaluation
+from chest_xray.export.baseline import baseline_rows, write_baseline
+from chest_xray.export.fit_guard import FittedGuard, fit_guard
+from chest_xray.export.footprint import STATED_NOTHING, Rates
+from chest_xray.export.model_card import write_model_card
 from chest_xray.files import sha256_of
 from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
-from chest_xray.export.baseline import baseline_rows, run_graph, write_baseline
-from chest_xray.evaluation.calibration.calibrate import apply_calibration
-from chest_xray.evaluation.evaluate import load_run_model
-from chest_xray.export.footprint import STATED_NOTHING, Rates
-from chest_xray.export.fit_guard import FittedGuard, fit_guard
 from chest_xray.training.model import ChestXrayNet
-from chest_xray.export.model_card import write_model_card
-from chest_xray.evaluation.results import Evaluation, Profiles, read_evaluation
 from chest_xray.training.run import RunFolder, TrainingRecord
+from chest_xray.training.scoring import load_run_model
 
 LARGEST_DIFFERENCE = 1e-4
 GOLDEN_SIDE = 512

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.bundle import GuardProfile, QualityProfile
+from chest_xray.bundle.film_statistics import POSES, FilmStatistics
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
-from chest_xray.bundle.film_statistics import POSES, FilmStatistics
-from chest_xray.images.quality import grey_range
-from chest_xray.images.coarse import thumbnail
-from chest_xray.export.baseline import GraphScores, GraphSession, run_graph, thinned
+from chest_xray.evaluation.graph_scores import GraphScores, GraphSession, run_graph, thinned
 from chest_xray.export.fit_poses import POSE_IMAGES, fit_poses
+from chest_xray.images.coarse import grey_range, thumbnail
 
 FALSE_REFUSAL_RATE: Final = 0.01
 GUARD_IMAGES: Final = 5000

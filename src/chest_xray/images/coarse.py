@@ -1,4 +1,4 @@
-"""Network input -> what the pose of a film is told from: its coarse light and dark."""
+"""Network input -> what its quality is told from: coarse light and dark for its pose, the grey levels that it uses."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,3 +16,10 @@ def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     values = np.asarray(cells, dtype=np.float64).ravel()
     values -= values.mean()
     return values / max(float(values.std()), 1.0)
+
+
+def grey_range(pixels: NDArray[np.uint8]) -> int:
+    """Grey levels between the darkest and the brightest hundredth of the pixels, 0..255: a marker alone is no range."""
+    below = np.bincount(pixels.ravel(), minlength=256).cumsum()
+    low, high = np.searchsorted(below, (0.01 * pixels.size, 0.99 * pixels.size))
+    return int(high - low)

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from numpy import float32
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.backends.base import ModelIdentity, Prediction, Predictor, QualityCheck
 from chest_xray.bundle import (
     FindingProfile,
     GuardProfile,
@@ -21,7 +20,9 @@ from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import ANCHORS, FAINT, OPACITY
 from chest_xray.images.film import MediaType, Sex, View
 from chest_xray.images.limits import Limits
+from chest_xray.inference.http.problems import Answer, Problem
 from chest_xray.inference.zones import locations
+from chest_xray.prediction import ModelIdentity, Prediction, Predictor, QualityCheck
 
 Level = Annotated[int, Field(ge=0, le=255)]
 HeatMapKind = Literal["array", "png"]
@@ -39,11 +40,7 @@ HeatMapPicture = Annotated[
 ]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ModelAnswer(_Answer):
+class ModelAnswer(Answer):
     """Which model answered."""
 
     name: str
@@ -56,7 +53,7 @@ class ModelAnswer(_Answer):
         return cls(name=identity.name, version=identity.version, digest=identity.digest)
 
 
-class FindingAnswer(_Answer):
+class FindingAnswer(Answer):
     """One finding of the film."""
 
     finding: str
@@ -67,7 +64,7 @@ class FindingAnswer(_Answer):
     flag: bool | None = Field(description="probability >= operating_point; null without an operating point.")
 
 
-class FilmFactsAnswer(_Answer):
+class FilmFactsAnswer(Answer):
     """What is known of the film. View, age and sex come from DICOM tags; null where the file does not say."""
 
     media_type: MediaType = Field(description="What the bytes are, whatever type they were sent under.")
@@ -78,7 +75,7 @@ class FilmFactsAnswer(_Answer):
     sex: Sex | None
 
 
-class GuardAnswer(_Answer):
+class GuardAnswer(Answer):
     """Whether the film is like the training films. If not, its probabilities mean nothing."""
 
     in_distribution: bool = Field(description="distance <= threshold.")
@@ -87,14 +84,14 @@ class GuardAnswer(_Answer):
     false_refusal_rate: Probability = Field(description="Share of validation films beyond the threshold.")
 
 
-class QualityWarningAnswer(_Answer):
+class QualityWarningAnswer(Answer):
     """Something about the picture itself that makes its scores doubtful."""
 
     check: QualityCheck
     detail: str
 
 
-class FilmAnswer(_Answer):
+class FilmAnswer(Answer):
     """The scores of one film. No number is rounded."""
 
     event_id: str = Field(
@@ -139,18 +136,7 @@ class PredictionAnswer(FilmAnswer):
         )
 
 
-class Problem(_Answer):
-    """An error, by RFC 9457. `code` is for programs, `detail` for people."""
-
-    type: Literal["about:blank"] = "about:blank"
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
-
-
-class BatchResult(_Answer):
+class BatchResult(Answer):
     """What became of one image of several: `prediction` where `status` is 200, else `problem`."""
 
     index: int = Field(description="Its place in the request, from 0.")
@@ -159,7 +145,7 @@ class BatchResult(_Answer):
     problem: Problem | None
 
 
-class BatchAnswer(_Answer):
+class BatchAnswer(Answer):
     """The answer for several images, in their order."""
 
     request_id: str
@@ -168,14 +154,14 @@ class BatchAnswer(_Answer):
     results: list[BatchResult]
 
 
-class ImageLimits(_Answer):
+class ImageLimits(Answer):
     """What one image may have at most."""
 
     max_bytes: int
     max_pixels: int
 
 
-class ModelCard(_Answer):
+class ModelCard(Answer):
     """The deployed model: how its numbers come about and how good they were."""
 
     request_id: str
@@ -227,20 +213,20 @@ class ModelCard(_Answer):
         )
 
 
-class FeedbackAnswer(_Answer):
+class FeedbackAnswer(Answer):
     """A reader's judgement was kept."""
 
     request_id: str
     event_id: str = Field(description="Of the film that it is about.", json_schema_extra={"format": "uuid"})
 
 
-class Health(_Answer):
+class Health(Answer):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     """A model was loaded and has proved itself on its golden film."""
 
     status: Literal["ready"] = "ready"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.bundle import Bundle, Variant
-from chest_xray.errors import BundleError, SettingsError
 from chest_xray.bundle.film_statistics import EMBEDDING_SIZE
+from chest_xray.errors import BundleError, SettingsError
 from chest_xray.findings import FINDINGS
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from chest_xray.backends.base import FindingScore
 from chest_xray.errors import SettingsError
 from chest_xray.findings import FINDINGS
+from chest_xray.prediction import FindingScore
 
 TOP: Final = "top"
 _WORDS: Final = (TOP, "all", "none")

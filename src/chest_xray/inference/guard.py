@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.backends.base import GuardVerdict
 from chest_xray.bundle import Bundle, GuardProfile
 from chest_xray.bundle.film_statistics import FilmStatistics
+from chest_xray.prediction import GuardVerdict
 
 
 class Guard:

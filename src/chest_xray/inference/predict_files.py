@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chest_xray.backends.base import Prediction, Predictor
 from chest_xray.console import say
 from chest_xray.errors import ImageError
 from chest_xray.files import write_atomically
 from chest_xray.findings import describe_source
+from chest_xray.prediction import Prediction, Predictor
 
 
 def predict_files(

@@ -16,7 +16,6 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.backends.base import FilmFacts, FindingScore, ModelIdentity, Prediction
 from chest_xray.bundle import Bundle, Manifest, load_bundle
 from chest_xray.cpus import available_cpus
 from chest_xray.errors import BundleError
@@ -29,6 +28,7 @@ from chest_xray.inference.engines import Engine, EngineName, Outputs, open_engin
 from chest_xray.inference.explain import chosen, parse_explain
 from chest_xray.inference.guard import Guard
 from chest_xray.inference.quality import QualityChecks
+from chest_xray.prediction import FilmFacts, FindingScore, ModelIdentity, Prediction
 
 UNREGISTERED: Final = "unregistered"
 

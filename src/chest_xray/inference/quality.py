@@ -11,11 +11,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.backends.base import QualityCheck, QualityWarning
 from chest_xray.bundle import Bundle, QualityProfile
 from chest_xray.bundle.film_statistics import POSES, FilmStatistics
-from chest_xray.images.quality import grey_range
-from chest_xray.images.coarse import thumbnail
+from chest_xray.images.coarse import grey_range, thumbnail
+from chest_xray.prediction import QualityCheck, QualityWarning
 
 _DETAILS: Final = {
     "inverted": "The film looks inverted: bone dark and air bright.",

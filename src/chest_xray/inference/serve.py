@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from chest_xray.backends.base import Predictor
 from chest_xray.console import say
 from chest_xray.errors import EndpointError, SettingsError
 from chest_xray.inference.http.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
-from chest_xray.records.audit import FileAudit
 from chest_xray.inference.http.boundary import LOOPBACK_HOSTS
 from chest_xray.inference.http.keys import KeyFile
+from chest_xray.prediction import Predictor
+from chest_xray.records.audit import FileAudit
 from chest_xray.records.ground_truth import GroundTruthLog
 from chest_xray.settings import Settings
 
@@ -123,8 +123,8 @@ def serve_when_deployed(
         AuditError: as `serve`.
         EndpointError: as `serve`.
     """
-    from chest_xray.inference.http.server import run_server
     from chest_xray.inference.api.waiting import Waiting
+    from chest_xray.inference.http.server import run_server
 
     surroundings = _Surroundings.open(settings, options, endpoint)
 
@@ -164,8 +164,8 @@ class _Surroundings:
         return LOOPBACK_HOSTS | {self.options.host} if isinstance(self.access, OpenAccess) else None
 
     def application(self, predictor: Predictor) -> FastAPI:
-        from chest_xray.inference.http.admission import AdmissionLimits
         from chest_xray.inference.api.app import create_app
+        from chest_xray.inference.http.admission import AdmissionLimits
 
         return create_app(
             predictor,

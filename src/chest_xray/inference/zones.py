@@ -12,8 +12,8 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.backends.base import Prediction
 from chest_xray.images.class_maps import FAINT
+from chest_xray.prediction import Prediction
 
 Side = Literal["right", "left"]
 Height = Literal["upper", "mid", "lower"]

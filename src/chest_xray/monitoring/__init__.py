@@ -1,1 +1,1 @@
-"""What is seen of a running service from outside."""
+"""What is read from the records of a running service."""

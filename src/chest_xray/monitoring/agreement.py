@@ -5,8 +5,6 @@ Readers judge what they choose to judge, so that these are figures of the judged
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,15 +13,13 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from chest_xray.errors import GroundTruthError
 from chest_xray.findings import FINDINGS
+from chest_xray.records.audit import Scored, read_scored
 from chest_xray.records.ground_truth import Collection, Fault, GroundTruth, GroundTruthLog
 
 Interval = tuple[float, float]
 _Z: Final = NormalDist().inv_cdf(0.975)
-_EVENT: Final = re.compile(rb'"event_id":"([0-9a-f-]{36})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,6 @@ class Agreement:
     faults: tuple[Fault, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """What the audit log has of one event: the flag of each finding, None for one without an operating point."""
-
-    model: str
-    flags: Mapping[str, bool | None]
-
-
 def measure_agreement(home: Path, audit: Path, endpoint: str, since: date | None = None) -> Agreement:
     """Join the ground truth of `endpoint` below CXR_HOME with the lines of the folder `audit`.
 
@@ -115,54 +103,12 @@ def measure_agreement(home: Path, audit: Path, endpoint: str, since: date | None
     return _join(collection, scored, endpoint, since)
 
 
-def read_scored(folder: Path, events: Iterable[str]) -> dict[str, Scored]:
-    """What the audit log in `folder` has of these events. Lines of others are not parsed."""
-    wanted = set(events)
-    found = {}
-    for path in sorted(folder.glob("audit-*.jsonl")):
-        with path.open("rb") as lines:
-            for line in lines:
-                match = _EVENT.search(line)
-                if match and match[1].decode() in wanted and (scored := _parse(line)) is not None:
-                    found[match[1].decode()] = scored
-    return found
-
-
 def wilson(part: int, of: int) -> Interval:
     """The 95% score interval of a proportion (Wilson 1927)."""
     share, spread = part / of, _Z * _Z / of
     center = share + spread / 2
     half = (_Z * _Z / of * (share * (1 - share) + spread / 4)) ** 0.5
     return max(0.0, (center - half) / (1 + spread)), min(1.0, (center + half) / (1 + spread))
-
-
-class _Model(BaseModel):
-    name: str
-    version: int | None
-
-
-class _Line(BaseModel):
-    """What is used of a line of the audit log on a film that was scored."""
-
-    model_config = ConfigDict(frozen=True)
-
-    model: _Model
-    flagged: frozenset[str]
-    no_operating_point: frozenset[str] = frozenset()
-
-
-def _parse(line: bytes) -> Scored | None:
-    """None for a line that is torn, or is not on a film that was scored."""
-    try:
-        fields = json.loads(line)
-        if fields.get("event") != "prediction" or fields.get("outcome") != "scored":
-            return None
-        read = _Line.model_validate(fields)
-    except (ValueError, ValidationError):
-        return None
-    version = "" if read.model.version is None else f" version {read.model.version}"
-    flags = {name: None if name in read.no_operating_point else name in read.flagged for name in FINDINGS}
-    return Scored(f"{read.model.name}{version}", flags)
 
 
 def _join(collection: Collection, scored: Mapping[str, Scored], endpoint: str, since: date | None) -> Agreement:

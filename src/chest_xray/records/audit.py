@@ -13,20 +13,26 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol, Self
 
-from chest_xray.backends.base import ModelIdentity
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from chest_xray.errors import AuditError
 from chest_xray.files import append_line
+from chest_xray.findings import FINDINGS
+from chest_xray.prediction import ModelIdentity
 
 FOLDER: Final = "audit"
 KEY_FILE: Final = "audit.key"
 _KEY_BYTES: Final = 32
+_EVENT: Final = re.compile(rb'"event_id":"([0-9a-f-]{36})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,56 @@ class StreamAudit(_KeyedAudit):
                 self._stream.flush()
         except (OSError, ValueError) as error:
             raise AuditError(f"The audit stream cannot be written ({error}): keep it open.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the audit log has of one event: the flag of each finding, None for one without an operating point."""
+
+    model: str
+    flags: Mapping[str, bool | None]
+
+
+def read_scored(folder: Path, events: Iterable[str]) -> dict[str, Scored]:
+    """What the audit log in `folder` has of these events. Lines of others are not parsed."""
+    wanted = set(events)
+    found = {}
+    for path in sorted(folder.glob("audit-*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                match = _EVENT.search(line)
+                if match and match[1].decode() in wanted and (scored := _parse(line)) is not None:
+                    found[match[1].decode()] = scored
+    return found
+
+
+class _Model(BaseModel):
+    name: str
+    version: int | None
+
+
+class _Line(BaseModel):
+    """What is used of a line of the audit log on a film that was scored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: _Model
+    flagged: frozenset[str]
+    no_operating_point: frozenset[str] = frozenset()
+
+
+def _parse(line: bytes) -> Scored | None:
+    """None for a line that is torn, or is not on a film that was scored."""
+    try:
+        fields = json.loads(line)
+        if fields.get("event") != "prediction" or fields.get("outcome") != "scored":
+            return None
+        read = _Line.model_validate(fields)
+    except (ValueError, ValidationError):
+        return None
+    version = "" if read.model.version is None else f" version {read.model.version}"
+    flags = {name: None if name in read.no_operating_point else name in read.flagged for name in FINDINGS}
+    return Scored(f"{read.model.name}{version}", flags)
 
 
 def _key_of_installation(path: Path) -> bytes:

@@ -1,1 +1,1 @@
-"""From shards to a bundle: prepare, train, evaluate, export."""
+"""From shards to a trained run."""

@@ -17,9 +17,9 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
 from chest_xray.errors import TrainingError
+from chest_xray.statistics.metrics import mean_auroc
 from chest_xray.training.augment import augment
 from chest_xray.training.loader import Batch, Loader
-from chest_xray.statistics.metrics import mean_auroc
 from chest_xray.training.model import build_model
 from chest_xray.training.recipe import (
     learning_rate_factor,

@@ -17,8 +17,8 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from chest_xray.errors import TrainingError
 from chest_xray.bundle.film_statistics import EMBEDDING_SIZE
+from chest_xray.errors import TrainingError
 from chest_xray.findings import FINDINGS
 from chest_xray.training.densenet import densenet121_features
 

@@ -1,55 +1,19 @@
-"""Plots as PNG bytes: training curves, ROC, precision and recall, reliability, groups of patients."""
+"""The training curves as PNG bytes, and what every plot of the project shares."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from chest_xray.training.run import Epoch
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#888888"  # Okabe and Ito's colour-blind-safe set
-
-
-class Curve(NamedTuple):
-    """A line in the unit square, and what is written beside it."""
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    text: str
-    guess: float | None = None  # height of a guess; None where the diagonal is one
-
-
-class Points(NamedTuple):
-    """Probabilities and observed shares (n,) with their intervals (n, 2)."""
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    ci95: NDArray[np.float64]
-
-
-class Reliability(NamedTuple):
-    """A finding's bins before and after calibration, and what is written beside them."""
-
-    before: Points
-    after: Points
-    text: str
-
-
-class ForestRow(NamedTuple):
-    """One line of a forest plot; `gap` marks a difference from the rest that is not chance."""
-
-    name: str
-    value: float
-    ci95: tuple[float, float] | None
-    gap: bool
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # Okabe and Ito's colour-blind-safe set
 
 
 def plot_curves(history: Sequence[Epoch]) -> bytes:
@@ -59,100 +23,21 @@ def plot_curves(history: Sequence[Epoch]) -> bytes:
     epochs = [row.epoch for row in history]
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     losses, scores = figure.subplots(1, 2)
-    losses.plot(epochs, [row.train_loss for row in history], color=_GREY, label="training (weighted)")
-    losses.plot(epochs, [row.val_loss for row in history], color=_BLUE, label="validation")
+    losses.plot(epochs, [row.train_loss for row in history], color=GREY, label="training (weighted)")
+    losses.plot(epochs, [row.val_loss for row in history], color=BLUE, label="validation")
     losses.set(xlabel="epoch", ylabel="binary cross-entropy", title="Loss")
     losses.legend(frameon=False)
     auroc = [np.nan if row.val_auroc is None else row.val_auroc for row in history]
-    scores.plot(epochs, auroc, color=_BLUE, marker="o", markersize=3)
+    scores.plot(epochs, auroc, color=BLUE, marker="o", markersize=3)
     scores.set(xlabel="epoch", ylabel="mean AUROC", title="Validation mean AUROC")
     for axes in (losses, scores):
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    return _png(figure)
+    return png(figure)
 
 
-def plot_unit_squares(curves: Mapping[str, Curve | None], title: str, across: str, up: str) -> bytes:
-    """One small plot a finding, of a ROC or a precision-recall curve; without a curve it says why in its place."""
-    figure, places = _small_multiples(len(curves), title, across, up)
-    for axes, (finding, curve) in zip(places, curves.items(), strict=True):
-        _dress(axes, finding)
-        if curve is None:
-            axes.text(0.5, 0.5, "one class only", ha="center", va="center", fontsize=8)
-            continue
-        low, high = (0.0, 1.0) if curve.guess is None else (curve.guess, curve.guess)
-        axes.plot([0, 1], [low, high], color=_GREY, linewidth=0.8, linestyle=":")
-        axes.plot(curve.x, curve.y, color=_BLUE, linewidth=1.5)
-        # A ROC curve leaves the lower right corner free, a precision-recall curve the upper right one.
-        height, align = (0.05, "bottom") if curve.guess is None else (0.95, "top")
-        axes.text(0.97, height, curve.text, ha="right", va=align, fontsize=7.5)
-    return _png(figure)
-
-
-def plot_reliability(findings: Mapping[str, Reliability | None], title: str) -> bytes:
-    """One small reliability diagram a finding: orange before calibration, blue after, with intervals."""
-    figure, places = _small_multiples(len(findings), title, "probability", "share of images with the finding")
-    for axes, (finding, found) in zip(places, findings.items(), strict=True):
-        _dress(axes, finding)
-        if found is None:
-            axes.text(0.5, 0.5, "not measured", ha="center", va="center", fontsize=8)
-            continue
-        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-        for points, colour, label in ((found.before, _ORANGE, "before"), (found.after, _BLUE, "after")):
-            # A Wilson interval holds the share, but for the last bit of rounding.
-            spread = np.maximum(np.abs(points.ci95.T - points.y), 0)
-            axes.errorbar(
-                points.x, points.y, yerr=spread, color=colour, fmt="o", markersize=2.5, linewidth=0.8, label=label
-            )
-        axes.text(0.05, 0.97, found.text, ha="left", va="top", fontsize=7)
-    return _png(figure)
-
-
-def plot_forest(panels: Mapping[str, Sequence[ForestRow]], title: str) -> bytes:
-    """One panel a figure, one line a group with its interval; orange where the gap to the rest is not chance."""
-    from matplotlib.figure import Figure
-
-    longest = max(len(rows) for rows in panels.values())
-    figure = Figure(figsize=(4.2 * len(panels), 1.4 + 0.24 * longest), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    for axes, (name, rows) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels.items(), strict=True):
-        for place, row in enumerate(rows):
-            colour = _ORANGE if row.gap else _BLUE
-            low, high = row.ci95 or (row.value, row.value)
-            axes.plot([low, high], [place, place], color=colour, linewidth=1.5)
-            axes.plot([row.value], [place], color=colour, marker="o", markersize=3.5)
-        axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=7)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_title(name, fontsize=9)
-        axes.tick_params(axis="x", labelsize=7)
-        axes.grid(axis="x", linewidth=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
-
-
-def _small_multiples(count: int, title: str, across: str, up: str) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    columns = 5
-    rows = -(-count // columns)
-    figure = Figure(figsize=(2.3 * columns, 2.5 * rows + 0.4), layout="constrained")
-    figure.suptitle(title)
-    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in grid[count:]:
-        axes.set_axis_off()
-    figure.supxlabel(across, fontsize=9)
-    figure.supylabel(up, fontsize=9)
-    return figure, grid[:count]
-
-
-def _dress(axes: Axes, finding: str) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-    axes.set_title(finding.replace("_", " "), fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=7)
-
-
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
     return stream.getvalue()

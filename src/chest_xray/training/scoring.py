@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from chest_xray.console import progress
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
 from chest_xray.training.loader import Loader
+from chest_xray.training.model import ChestXrayNet, load_weights
+from chest_xray.training.run import RunFolder, TrainingRecord
 
 BATCH = 64
 
@@ -59,3 +62,11 @@ def plain_fp32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
+    """The run's network in evaluation mode, on the accelerator when there is one."""
+    model = ChestXrayNet(record.normalisation.mean, record.normalisation.std)
+    load_weights(model, folder.weights)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return convert_conv2d_weight_memory_format(model.to(device), torch.channels_last).eval()

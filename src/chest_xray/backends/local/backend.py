@@ -8,17 +8,19 @@ from pathlib import Path
 from shutil import copytree
 from typing import TYPE_CHECKING
 
-from chest_xray.backends.base import ModelIdentity
 from chest_xray.bundle import load_variant
+from chest_xray.prediction import ModelIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chest_xray.backends.base import ApprovalStatus, Endpoint, ModelVersion, Predictor
+    from chest_xray.backends.base import ApprovalStatus, Endpoint, ModelVersion
     from chest_xray.backends.local.endpoints import Endpoints
     from chest_xray.backends.local.registry import Registry
     from chest_xray.backends.local.registry_tags import Decision
     from chest_xray.bundle import Variant
+    from chest_xray.data.prepare.prepare import PrepareReport
+    from chest_xray.prediction import Predictor
     from chest_xray.settings import Settings
     from chest_xray.training.config import TrainConfig
 
@@ -29,12 +31,11 @@ class LocalBackend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def prepare(self, source: Path, output: Path, *, image_size: int, workers: int | None) -> Path:
-        """Make shards of an NIH-format folder; returns the shard folder."""
+    def prepare(self, source: Path, output: Path, *, image_size: int, workers: int | None) -> PrepareReport:
+        """Make shards of an NIH-format folder in `output`."""
         from chest_xray.data.prepare.prepare import prepare_data
 
-        prepare_data(source, output, image_size=image_size, workers=workers)
-        return output
+        return prepare_data(source, output, image_size=image_size, workers=workers)
 
     def train(self, data: Path, output: Path, config: TrainConfig) -> Path:
         """Train on a shard folder, or go on from the run's checkpoint; returns the run folder."""

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from chest_xray.backends.base import Endpoint, ModelIdentity
+from chest_xray.backends.base import Endpoint
 from chest_xray.backends.names import check_name
 from chest_xray.bundle import Sha256, load_bundle
 from chest_xray.errors import BundleError, EndpointError, NotDeployedError
 from chest_xray.lock import only_one
+from chest_xray.prediction import ModelIdentity
 
 if TYPE_CHECKING:
     from chest_xray.inference.engines import EngineName

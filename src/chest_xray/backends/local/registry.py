@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chest_xray.backends.base import APPROVAL_STATUSES, ApprovalStatus, ModelVersion
-from chest_xray.backends.names import check_name
 from chest_xray.backends.local.registry_tags import (
     DECISION,
     Decision,
@@ -31,18 +30,19 @@ from chest_xray.backends.local.registry_tags import (
     read_version,
     registration_tags,
 )
+from chest_xray.backends.names import check_name
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
 from chest_xray.errors import BundleError, GateError, NotApprovedError, RegistryError, SettingsError
-from chest_xray.mlflow_store import configure_mlflow, experiment_id, one_line_errors
 from chest_xray.lock import only_one
+from chest_xray.mlflow_store import configure_mlflow, experiment_id, one_line_errors
 from chest_xray.promotion.gate import SHORT, GateVerdict
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
-    from chest_xray.settings import Settings
     from chest_xray.evaluation.comparison.results import Comparison
+    from chest_xray.settings import Settings
 
 EXPERIMENT: Final = "registered-bundles"
 COMPARISON: Final = "gate/comparison.json"

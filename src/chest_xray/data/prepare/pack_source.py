@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.data.nih import ImageFiles
-from chest_xray.data.prepare.pool import run_tasks
-from chest_xray.errors import DataError
 from chest_xray.data.prepare.packing import (
     ArchiveTask,
     FileTask,
@@ -22,6 +20,7 @@ from chest_xray.data.prepare.packing import (
     pack_archive,
     pack_files,
 )
+from chest_xray.data.prepare.pool import run_tasks
 from chest_xray.data.prepare.shard_files import (
     PROGRESS_FOLDER,
     Finished,
@@ -33,6 +32,7 @@ from chest_xray.data.prepare.shard_files import (
     write_record,
     write_shard,
 )
+from chest_xray.errors import DataError
 
 # Images of a task: half a second of work, small beside a shard, large beside the cost of handing it over.
 _TASK_IMAGES = 32

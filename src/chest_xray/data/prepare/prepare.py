@@ -18,14 +18,14 @@ from typing import Any
 from chest_xray.console import progress, say
 from chest_xray.cpus import available_cpus
 from chest_xray.data.nih import Manifest, read_nih
+from chest_xray.data.prepare.pack_source import PackSettings, pack_archives, pack_unpacked
+from chest_xray.data.prepare.shard_files import PROGRESS_FOLDER, remove_parts
+from chest_xray.data.prepare.write_dataset import write_dataset
 from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION, Shards
 from chest_xray.data.split import SPLITS
 from chest_xray.errors import DataError, SettingsError
 from chest_xray.files import DISK_FULL, write_atomically
 from chest_xray.lock import only_one
-from chest_xray.data.prepare.pack_source import PackSettings, pack_archives, pack_unpacked
-from chest_xray.data.prepare.shard_files import PROGRESS_FOLDER, remove_parts
-from chest_xray.data.prepare.write_dataset import write_dataset
 
 CLAIM_FILE = "prepare.json"
 LOCK_FILE = "prepare.lock"
@@ -197,11 +197,3 @@ def _report(output: Path, images_per_second: float) -> PrepareReport:
         data_hash=dataset["data_hash"],
         label_version=dataset["label_version"],
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    from chest_xray.cli import main
-
-    main(["prepare-data", *sys.argv[1:]])

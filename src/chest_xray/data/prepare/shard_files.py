@@ -16,8 +16,8 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from chest_xray.files import sha256_of, write_atomically
 from chest_xray.data.prepare.packing import Packed
+from chest_xray.files import sha256_of, write_atomically
 
 PROGRESS_FOLDER = ".progress"
 

@@ -11,14 +11,14 @@ import PIL
 import chest_xray
 from chest_xray.data.index import INDEX_FILE, content_hash, encode_index, read_index
 from chest_xray.data.nih import Manifest
+from chest_xray.data.nih_tables import Entry
+from chest_xray.data.prepare.pack_source import PackedSource, PackSettings
+from chest_xray.data.prepare.packing import Packed
 from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION
 from chest_xray.data.split import SPLITS
-from chest_xray.data.nih_tables import Entry
 from chest_xray.errors import DataError
 from chest_xray.files import write_atomically
 from chest_xray.findings import FINDINGS
-from chest_xray.data.prepare.pack_source import PackedSource, PackSettings
-from chest_xray.data.prepare.packing import Packed
 
 REJECTED_FILE = "rejected.csv"
 

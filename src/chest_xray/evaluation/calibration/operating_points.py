@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from chest_xray.bundle import AIM_PATTERN, OperatingPoint
 from chest_xray.errors import SettingsError
 from chest_xray.evaluation.calibration.calibrate import enough_cases
-from chest_xray.statistics.metrics import PatientDraws
 from chest_xray.evaluation.shares import ratio_rounds, share_interval
+from chest_xray.statistics.metrics import PatientDraws
 
 YOUDEN: Final = "youden"
 Floats = NDArray[np.float64]

@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import Choice, apply_calibration, enough_cases
-from chest_xray.statistics.calibration_error import calibration_columns
-from chest_xray.statistics.metrics import Floats, PatientDraws
-from chest_xray.evaluation.performance import calibration_errors, measurable
 from chest_xray.evaluation.calibration.priors import TEST, VALIDATION, estimate_prior, move_probability
+from chest_xray.evaluation.performance import calibration_errors, measurable
 from chest_xray.evaluation.results import CalibrationErrors, FindingPrior, PriorCorrection, PriorEffect
 from chest_xray.evaluation.scored import ScoredImages
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.calibration_error import calibration_columns
+from chest_xray.statistics.metrics import Floats, PatientDraws
 
 Prior = str | Mapping[str, float]
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from chest_xray.bundle import FindingProfile
 from chest_xray.console import progress
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import Choice, apply_calibration, choose_calibration, undo_loss_weight
-from chest_xray.statistics.metrics import PatientDraws
 from chest_xray.evaluation.calibration.operating_points import YOUDEN, choose_point
 from chest_xray.evaluation.calibration.priors import move_prior
 from chest_xray.evaluation.results import Profiles
 from chest_xray.evaluation.scored import Origin, ScoredImages
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.metrics import PatientDraws
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from chest_xray.bundle import Bundle
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.export.baseline import run_graph
 from chest_xray.evaluation.comparison.paired import ScoredImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
+from chest_xray.evaluation.graph_scores import run_graph
 
 ROUNDS = 2000
 

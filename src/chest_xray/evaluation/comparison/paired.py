@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.console import progress
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import FEWEST_CASES
 from chest_xray.evaluation.comparison.results import (
     ComparedBundle,
@@ -18,6 +17,7 @@ from chest_xray.evaluation.comparison.results import (
     MeanDifference,
 )
 from chest_xray.evaluation.groups.tags import Group, groups_of
+from chest_xray.findings import FINDINGS
 from chest_xray.statistics.metrics import Floats, RankedScores, interval95
 
 _ROUNDS_AT_ONCE = 50

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from chest_xray.findings import describe_source
 from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
+from chest_xray.findings import describe_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,8 +18,20 @@ from numpy.typing import NDArray
 
 from chest_xray.bundle import FindingProfile
 from chest_xray.console import progress
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.calibration.calibrate import FEWEST_CASES, enough_cases
+from chest_xray.evaluation.groups.tags import groups_of
+from chest_xray.evaluation.performance import Scored, measurable, scored_finding
+from chest_xray.evaluation.results import (
+    Estimate,
+    GapReport,
+    GroupFigure,
+    GroupFinding,
+    NoFinding,
+    Subgroup,
+    Subgroups,
+)
+from chest_xray.evaluation.scored import ScoredImages
+from chest_xray.findings import FINDINGS
 from chest_xray.statistics.calibration_error import (
     calibration_columns,
     chance_calibration_error,
@@ -39,20 +51,8 @@ from chest_xray.statistics.clustered import (
     mean_of,
     share_interval,
 )
-from chest_xray.evaluation.groups.tags import groups_of
 from chest_xray.statistics.intervals import benjamini_hochberg
 from chest_xray.statistics.metrics import PatientDraws
-from chest_xray.evaluation.performance import Scored, measurable, scored_finding
-from chest_xray.evaluation.results import (
-    Estimate,
-    GapReport,
-    GroupFigure,
-    GroupFinding,
-    NoFinding,
-    Subgroup,
-    Subgroups,
-)
-from chest_xray.evaluation.scored import ScoredImages
 
 FEWEST_PATIENTS: Final = 50
 METHOD: Final = (

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from chest_xray.bundle import OperatingPoint
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.html_report.charts import Row, forest, unit_square
 from chest_xray.evaluation.html_report.curves import precision_recall, reliability, roc, sigmoid
 from chest_xray.evaluation.html_report.groups import shift, shortcuts, subgroups
@@ -17,6 +16,7 @@ from chest_xray.evaluation.html_report.material import Material, estimate, value
 from chest_xray.evaluation.html_report.page import Section, facts, paragraph, small_multiples, table
 from chest_xray.evaluation.localise.results import LocalisationFigure, LocalisedFinding
 from chest_xray.evaluation.results import AtOperatingPoint, FindingCalibration
+from chest_xray.findings import FINDINGS
 
 
 def performance(material: Material) -> Section:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.images.class_maps import evidence
 from chest_xray.evaluation.localise.regions import Floats, Marks, StackedMarks, find_marks
+from chest_xray.images.class_maps import evidence
 
 RANDOM_DRAWS = 1000
 

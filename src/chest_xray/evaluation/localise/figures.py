@@ -8,9 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.localise.regions import MEASURES, Floats
-from chest_xray.evaluation.localise.results import FEWEST_BOXES, THRESHOLDS, Interval, LocalisationFigure, LocalisedFinding
+from chest_xray.evaluation.localise.results import (
+    FEWEST_BOXES,
+    THRESHOLDS,
+    Interval,
+    LocalisationFigure,
+    LocalisedFinding,
+)
+from chest_xray.findings import FINDINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chest_xray.data.shards import Shards
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.results import Issue
+from chest_xray.findings import FINDINGS
 
 
 def box_issues(shards: Shards) -> list[Issue]:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from chest_xray.data.shards import Shards
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
-from chest_xray.images.class_maps import evidence, overlay
 from chest_xray.evaluation.localise.boxes import BoxTable
 from chest_xray.evaluation.localise.regions import Floats, find_marks, overlaps
+from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.images.class_maps import evidence, overlay
 
 _SIDE: Final = 320
 _GAP: Final = 12

@@ -9,12 +9,12 @@ from pydantic import Field, ValidationError
 
 from chest_xray.bundle import AIM_PATTERN, FindingProfile, Sha256
 from chest_xray.errors import TrainingError
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.evaluation.localise.results import LocalisationReport
 from chest_xray.evaluation.results.base import Count, Frozen
 from chest_xray.evaluation.results.groups import Shortcuts, Subgroups
 from chest_xray.evaluation.results.performance import FindingMetrics, Issue, MeanMetrics
 from chest_xray.evaluation.results.shift import PriorCorrection, Shift
+from chest_xray.findings import RESEARCH_USE_ONLY
 
 ListSource = Literal["official", "lists", "patient hash"]
 

@@ -14,14 +14,14 @@ from chest_xray.bundle import Bundle
 from chest_xray.console import progress
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.findings import FINDINGS
-from chest_xray.export.baseline import GraphSession, thinned
-from chest_xray.evaluation.comparison.compare_bundles import shards_for
 from chest_xray.evaluation.calibration.calibrate import FEWEST_CASES, apply_calibration, enough_cases
+from chest_xray.evaluation.comparison.compare_bundles import shards_for
+from chest_xray.evaluation.graph_scores import GraphSession, thinned
 from chest_xray.evaluation.graphs import open_session
-from chest_xray.statistics.metrics import Floats, PatientDraws, RankedScores, interval95
 from chest_xray.evaluation.robustness.perturbations import PERTURBATIONS, Film, Perturbation, generator
 from chest_xray.evaluation.robustness.report import Change, Curve, Level, Robustness, Warned
+from chest_xray.findings import FINDINGS
+from chest_xray.statistics.metrics import Floats, PatientDraws, RankedScores, interval95
 
 ROUNDS: Final = 1000
 _BATCH: Final = 16

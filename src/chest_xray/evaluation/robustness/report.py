@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chest_xray.bundle import Probability, Sha256
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.evaluation.comparison.results import Interval
+from chest_xray.findings import RESEARCH_USE_ONLY
 
 
 class _Frozen(BaseModel):

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.findings import FINDINGS
 from chest_xray.evaluation.comparison.results import Comparison, Difference
 from chest_xray.evaluation.graphs import map_correlations
 from chest_xray.export.compress.report import MapAgreement
+from chest_xray.findings import FINDINGS
 
 LARGEST_MEAN_DROP: Final = 0.002
 LARGEST_FINDING_DROP: Final = 0.01

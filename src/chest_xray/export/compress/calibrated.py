@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from chest_xray.bundle import Calibration, Manifest
 from chest_xray.data.shards import Shards
+from chest_xray.evaluation.calibration.operating_points import YOUDEN
 from chest_xray.findings import FINDINGS
 from chest_xray.training.config import TrainConfig
-from chest_xray.evaluation.calibration.operating_points import YOUDEN
 from chest_xray.training.recipe import positive_weights
 
 PROBABILITY = "probability"

@@ -13,10 +13,9 @@ from chest_xray.bundle import VARIANTS, Bundle, Variant, hash_files, load_bundle
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, CompressionError, DataError
-from chest_xray.export.baseline import GraphSession, baseline_rows, thinned
 from chest_xray.evaluation.comparison.paired import ScoredImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
-from chest_xray.export.compress.acceptance import agreement_of, broken_bars
+from chest_xray.evaluation.graph_scores import GraphSession, thinned
 from chest_xray.evaluation.graphs import (
     GraphOutputs,
     OpenVinoGraph,
@@ -24,6 +23,8 @@ from chest_xray.evaluation.graphs import (
     openvino_core,
     run_all,
 )
+from chest_xray.export.baseline import baseline_rows
+from chest_xray.export.compress.acceptance import agreement_of, broken_bars
 from chest_xray.export.compress.quantise import CALIBRATION_IMAGES, calibrate_ranges, stripped
 from chest_xray.export.compress.report import Compression
 from chest_xray.export.compress.search import choose_layers

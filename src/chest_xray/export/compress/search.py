@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chest_xray.console import progress, say
 from chest_xray.data.shards import Shards
-from chest_xray.export.baseline import thinned
+from chest_xray.evaluation.graph_scores import thinned
 from chest_xray.evaluation.graphs import GraphOutputs, map_correlations, open_session, run_all
 from chest_xray.export.compress.quantise import Calibrated
 

@@ -13,18 +13,19 @@ from PIL import Image
 
 from chest_xray.bundle import GUARD_FILE, Bundle, FindingProfile, Golden, Variant, hash_files, write_manifest
 from chest_xray.data.shards import Shards
-from chest_xray.findings import FINDINGS
-from chest_xray.images.preprocess import preprocess
-from chest_xray.export.baseline import GraphSession, write_baseline
-from chest_xray.export.compress.calibrated import aim_of, priors_of, weights_of_positives, with_calibrations
-from chest_xray.evaluation.graphs import GraphOutputs
-from chest_xray.export.compress.report import Compression, Refusals
-from chest_xray.export.derived_card import derived_card
 from chest_xray.evaluation.evaluate import list_source, scored_images
-from chest_xray.export.fit_guard import FittedGuard
+from chest_xray.evaluation.graph_scores import GraphSession
+from chest_xray.evaluation.graphs import GraphOutputs
 from chest_xray.evaluation.measure import Choices, Measured, evaluate_predictions
 from chest_xray.evaluation.results import Evaluation
 from chest_xray.evaluation.scored import Origin, Scores
+from chest_xray.export.baseline import write_baseline
+from chest_xray.export.compress.calibrated import aim_of, priors_of, weights_of_positives, with_calibrations
+from chest_xray.export.compress.report import Compression, Refusals
+from chest_xray.export.derived_card import derived_card
+from chest_xray.export.fit_guard import FittedGuard
+from chest_xray.findings import FINDINGS
+from chest_xray.images.preprocess import preprocess
 
 REPORT: Final = "compression.json"
 _FILMS: Final = 8

@@ -26,19 +26,20 @@ from chest_xray.bundle import (
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.files import sha256_of
-from chest_xray.findings import FINDINGS
-from chest_xray.export.baseline import GraphSession, baseline_rows, write_baseline
-from chest_xray.export.compress.calibrated import aim_of, priors_of, weights_of_positives, with_calibrations
+from chest_xray.evaluation.comparison.logits import compare_logits
+from chest_xray.evaluation.evaluate import list_source, scored_images
+from chest_xray.evaluation.graph_scores import GraphSession
 from chest_xray.evaluation.graphs import OUTPUTS, GraphOutputs, open_session, run_all
+from chest_xray.evaluation.measure import Choices, Measured, evaluate_predictions
+from chest_xray.evaluation.results import Evaluation
+from chest_xray.evaluation.scored import Origin, Scores
+from chest_xray.export.baseline import baseline_rows, write_baseline
+from chest_xray.export.compress.calibrated import aim_of, priors_of, weights_of_positives, with_calibrations
 from chest_xray.export.derived_card import derived_card
 from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.export.ensemble.report import Ensemble, Member
-from chest_xray.evaluation.evaluate import list_source, scored_images
-from chest_xray.evaluation.measure import Choices, Measured, evaluate_predictions
-from chest_xray.evaluation.comparison.logits import compare_logits
-from chest_xray.evaluation.results import Evaluation
-from chest_xray.evaluation.scored import Origin, Scores
+from chest_xray.files import sha256_of
+from chest_xray.findings import FINDINGS
 
 REPORT: Final = "ensemble.json"
 ROUNDS: Final = 2000

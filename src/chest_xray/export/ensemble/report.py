@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from chest_xray.bundle import Sha256
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.evaluation.comparison.results import MeanDifference, describe_difference
+from chest_xray.findings import RESEARCH_USE_ONLY
 
 
 class _Frozen(BaseModel):

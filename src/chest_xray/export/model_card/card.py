@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chest_xray.bundle import Manifest
-from chest_xray.findings import FINDINGS, PHANTOM, describe_source
+from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import STATED_NOTHING, Footprint, Rates
 from chest_xray.export.model_card.context import AFTER_FIGURES, BEFORE_FIGURES
 from chest_xray.export.model_card.facts import Facts
 from chest_xray.export.model_card.figures import FIGURES
 from chest_xray.export.model_card.groups import GROUPS
-from chest_xray.evaluation.results import Evaluation
+from chest_xray.findings import FINDINGS, PHANTOM, describe_source
 from chest_xray.training.run import TrainingRecord
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
 from chest_xray.export.model_card.facts import Facts, Section
 from chest_xray.export.model_card.markdown import bullets, known, section, value_of
+from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
 
 
 def _head(facts: Facts) -> str:

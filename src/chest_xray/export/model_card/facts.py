@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chest_xray.bundle import Manifest
-from chest_xray.findings import PHANTOM
-from chest_xray.export.footprint import Footprint
 from chest_xray.evaluation.results import Evaluation
+from chest_xray.export.footprint import Footprint
+from chest_xray.findings import PHANTOM
 from chest_xray.training.run import TrainingRecord
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from chest_xray.evaluation.localise.results import LocalisationFigure, LocalisedFinding
+from chest_xray.evaluation.results import FindingCalibration, PriorCorrection
 from chest_xray.export.model_card.facts import Facts, Section
 from chest_xray.export.model_card.markdown import bullets, estimate, known, section, share, table, value_of
-from chest_xray.evaluation.results import FindingCalibration, PriorCorrection
 
 
 def _performance(facts: Facts) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from chest_xray.export.model_card.facts import Facts, Section
-from chest_xray.export.model_card.markdown import known, section, table
 from chest_xray.evaluation.results import GroupFigure, Subgroup
 from chest_xray.evaluation.results.groups import REAL
+from chest_xray.export.model_card.facts import Facts, Section
+from chest_xray.export.model_card.markdown import known, section, table
 
 
 def _subgroups(facts: Facts) -> str:

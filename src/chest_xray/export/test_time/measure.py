@@ -17,12 +17,12 @@ from chest_xray.console import progress
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.export.baseline import GraphSession, thinned
 from chest_xray.evaluation.comparison.compare_bundles import shards_for
-from chest_xray.export.compress.acceptance import agreement_of
-from chest_xray.evaluation.graphs import open_session
-from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.evaluation.comparison.logits import compare_logits
+from chest_xray.evaluation.graph_scores import GraphSession, thinned
+from chest_xray.evaluation.graphs import open_session
+from chest_xray.export.compress.acceptance import agreement_of
+from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.export.test_time.options import OPTIONS, PLAIN, Film, Option
 from chest_xray.export.test_time.report import TestTime, TestTimeOption
 

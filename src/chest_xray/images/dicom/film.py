@@ -9,11 +9,11 @@ import numpy as np
 
 from chest_xray.images.dicom.frame import Frame, read_frame
 from chest_xray.images.dicom.pixels import Words, read_pixels
+from chest_xray.images.dicom.presentation import Presentation, look_up, present, presentation
 from chest_xray.images.dicom.suitability import age, check_suitable, sex, view
 from chest_xray.images.dicom.walk import MAGIC, MAGIC_AT, Elements, read_elements
 from chest_xray.images.film import Film, FullFilm, GreyImage
 from chest_xray.images.limits import Limits
-from chest_xray.images.dicom.presentation import Presentation, look_up, present, presentation
 
 _MOST: Final = 2**16 - 1
 

@@ -25,21 +25,21 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 import chest_xray
-from chest_xray.backends.base import Predictor
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
-from chest_xray.inference.http.access import OPEN_PATHS, Access, AccessControl, OpenAccess
-from chest_xray.inference.http.admission import Admission, AdmissionControl, AdmissionLimits, draining
 from chest_xray.inference.answers import Health, ModelAnswer, ModelCard, Readiness
-from chest_xray.records.audit import Audit
-from chest_xray.inference.http.boundary import LOOPBACK_HOSTS, Boundary
 from chest_xray.inference.api.feedback import add_feedback
 from chest_xray.inference.api.films import add_films
 from chest_xray.inference.api.openapi import ANY_PROBLEMS, KEY_PROBLEMS, DocumentedApi, problem_documents
 from chest_xray.inference.api.pages import add_pages, read_assets
 from chest_xray.inference.api.predictions import add_predictions
+from chest_xray.inference.http.access import OPEN_PATHS, Access, AccessControl, OpenAccess
+from chest_xray.inference.http.admission import Admission, AdmissionControl, AdmissionLimits, draining
+from chest_xray.inference.http.boundary import LOOPBACK_HOSTS, Boundary
 from chest_xray.inference.http.problems import ApiError, add_problem_handlers, problem_response
 from chest_xray.inference.service import DEADLINE_SECONDS, PredictionService
+from chest_xray.prediction import Predictor
+from chest_xray.records.audit import Audit
 from chest_xray.records.ground_truth import GroundTruthLog
 from chest_xray.records.metrics import CONTENT_TYPE, Metrics
 

@@ -20,12 +20,12 @@ from chest_xray.errors import GroundTruthError
 from chest_xray.findings import FINDINGS
 from chest_xray.images.limits import Limits
 from chest_xray.inference.answers import FeedbackAnswer
-from chest_xray.records.audit import Audit, FeedbackEntry
 from chest_xray.inference.api.openapi import FEEDBACK_PROBLEMS
 from chest_xray.inference.api.predictions import caller_of
 from chest_xray.inference.http.problems import ApiError
-from chest_xray.inference.service import PredictionService
 from chest_xray.inference.http.uploads import content_type, read_body
+from chest_xray.inference.service import PredictionService
+from chest_xray.records.audit import Audit, FeedbackEntry
 from chest_xray.records.ground_truth import GroundTruth, GroundTruthLog
 
 FEEDBACK: Final = "/v1/feedback"

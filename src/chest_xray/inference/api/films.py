@@ -20,8 +20,8 @@ from chest_xray.images.film import FullFilm
 from chest_xray.inference.api.openapi import FILM_ANSWER, FILM_BODY, PREDICTION_PROBLEMS
 from chest_xray.inference.api.predictions import caller_of, while_there
 from chest_xray.inference.http.problems import ApiError
-from chest_xray.inference.service import PredictionService
 from chest_xray.inference.http.uploads import IMAGE_TYPES, content_type, read_body
+from chest_xray.inference.service import PredictionService
 
 FILMS: Final = "/v1/films"
 FACTS: Final = "X-Film"

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from chest_xray.inference.answers import Problem
-from chest_xray.inference.http.problems import PROBLEM_TYPE
+from chest_xray.inference.http.problems import PROBLEM_TYPE, Problem
 from chest_xray.inference.http.uploads import IMAGE_TYPES, MAX_IMAGES, MULTIPART
 
 _BEARER: Final = "bearer"

@@ -24,7 +24,7 @@ from starlette.responses import Response
 from chest_xray.inference.http.access import OPEN_PREFIX
 
 INDEX: Final = "index.html"
-FOLDER: Final = Path(__file__).parent / "page"
+FOLDER: Final = Path(__file__).parents[1] / "page"
 _MEDIA_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

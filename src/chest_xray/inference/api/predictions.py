@@ -19,10 +19,8 @@ from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, BeforeValidator
 from starlette.responses import Response
 
-from chest_xray.backends.base import ModelIdentity, Prediction
 from chest_xray.errors import ImageError, SettingsError
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
-from chest_xray.inference.http.access import LOCAL
 from chest_xray.inference.answers import (
     BatchAnswer,
     BatchResult,
@@ -31,11 +29,13 @@ from chest_xray.inference.answers import (
     ModelAnswer,
     PredictionAnswer,
 )
-from chest_xray.inference.explain import parse_explain
 from chest_xray.inference.api.openapi import PREDICTION_BODY, PREDICTION_PROBLEMS
+from chest_xray.inference.explain import parse_explain
+from chest_xray.inference.http.access import LOCAL
 from chest_xray.inference.http.problems import ApiError, problem_of
-from chest_xray.inference.service import PredictionService
 from chest_xray.inference.http.uploads import IMAGE_TYPES, MULTIPART, content_type, read_body, read_parts
+from chest_xray.inference.service import PredictionService
+from chest_xray.prediction import ModelIdentity, Prediction
 
 PREDICTIONS: Final = "/v1/predictions"
 _PARAMETERS: Final = frozenset({"explain", "heat_maps", "strict"})

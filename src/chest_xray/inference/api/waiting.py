@@ -22,11 +22,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chest_xray.errors import ChestXrayError, NotDeployedError
+from chest_xray.inference.answers import Health
+from chest_xray.inference.api.pages import add_pages, read_assets
 from chest_xray.inference.http.access import Access, AccessControl
 from chest_xray.inference.http.admission import draining
-from chest_xray.inference.answers import Health
 from chest_xray.inference.http.boundary import Boundary
-from chest_xray.inference.api.pages import add_pages, read_assets
 from chest_xray.inference.http.problems import ApiError, add_problem_handlers, problem_response
 
 LOOK_SECONDS: Final = 1.0

@@ -7,25 +7,23 @@ after SIGTERM. Nothing is written to the disk: audit lines go to standard output
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import socket
 import sys
-import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from chest_xray.errors import ChestXrayError, EndpointError, SettingsError
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
+from chest_xray.records.logs import log_json_lines
 from chest_xray.settings import ContainerSettings, load_container_settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from chest_xray.backends.base import Predictor
     from chest_xray.inference.http.admission import Admission, AdmissionLimits
+    from chest_xray.prediction import Predictor
     from chest_xray.records.audit import Audit
 
 DEADLINE_SECONDS: Final = 55.0  # SageMaker waits for 60
@@ -43,9 +41,9 @@ def compose(
     max_answer_bytes: int = MAX_ANSWER_BYTES,
 ) -> tuple[ASGIApp, Admission]:
     """The contract's application over `predictor`, and the places whose `drain` is to be called before it ends."""
+    from chest_xray.inference.container.invocations import CustomAttributes, create_container
     from chest_xray.inference.http.admission import Admission, AdmissionControl, AdmissionLimits
     from chest_xray.inference.http.boundary import Boundary
-    from chest_xray.inference.container.invocations import CustomAttributes, create_container
     from chest_xray.inference.service import PredictionService
     from chest_xray.records.metrics import Metrics
 
@@ -67,9 +65,9 @@ def serve_container(model_dir: Path, settings: ContainerSettings) -> None:
         BundleError: `model_dir` holds no bundle that can be trusted.
         EndpointError: the port cannot be had.
     """
-    from chest_xray.records.audit import StreamAudit
     from chest_xray.inference.http.server import run_server
     from chest_xray.inference.predictor import OnnxPredictor
+    from chest_xray.records.audit import StreamAudit
 
     predictor = OnnxPredictor.load(model_dir)
     audit = StreamAudit(sys.stdout.buffer)
@@ -90,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _OneLineParser(prog="serve", description="Answer SageMaker's hosting contract.")
     parser.add_argument("command", help="serve")
     parser.add_argument("--model-dir", type=Path, default=Path("/opt/ml/model"), help="default: /opt/ml/model")
-    _log_json_lines()
+    log_json_lines()
     try:
         options = parser.parse_args(arguments)
         _check_command(options.command)
@@ -99,24 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a record. A traceback is written without the exception's message, which may quote a request."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
-        fields: dict[str, object] = {
-            "event": "log",
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info and record.exc_info[0] is not None:
-            kind, _, frames = record.exc_info
-            fields |= {"exception": kind.__name__, "traceback": traceback.format_tb(frames)}
-        return json.dumps(fields, separators=(",", ":"))
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -133,12 +113,6 @@ def _check_command(command: str) -> None:
         raise SettingsError("This container serves. Train with `python -m chest_xray.training.container`.")
     if command != "serve":
         raise SettingsError(f"The command is {command[:40]!r}; expected serve.")
-
-
-def _log_json_lines() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _listen(port: int) -> socket.socket:

@@ -26,16 +26,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chest_xray.backends.base import Prediction
 from chest_xray.cpus import available_cpus
 from chest_xray.errors import ImageError
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.inference.answers import BatchAnswer, BatchResult, FilmAnswer, ModelAnswer, PredictionAnswer
-from chest_xray.inference.http.boundary import REQUEST_ID
 from chest_xray.inference.container.bodies import Invocation, Options, parse_attributes, parse_json, parse_lines
+from chest_xray.inference.http.boundary import REQUEST_ID
 from chest_xray.inference.http.problems import ApiError, add_problem_handlers, problem_of
-from chest_xray.inference.service import PredictionService
 from chest_xray.inference.http.uploads import IMAGE_TYPES, read_body
+from chest_xray.inference.service import PredictionService
+from chest_xray.prediction import Prediction
 
 ATTRIBUTES: Final = "X-Amzn-SageMaker-Custom-Attributes"
 CALLER: Final = "sagemaker"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 
+from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,7 +23,6 @@ from chest_xray.errors import (
     ImageUnsuitableError,
     UnlikeTrainingError,
 )
-from chest_xray.inference.answers import Problem
 
 PROBLEM_TYPE: Final = "application/problem+json"
 _AUDIT_RETRY_SECONDS: Final = 10
@@ -107,3 +107,20 @@ def as_api_error(error: Exception) -> ApiError:
         "internal_error",
         "The server failed on this request. Its log has the error beside the request id.",
     )
+
+
+class Answer(BaseModel):
+    """What goes out as JSON: frozen, and nothing in it that its document does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Problem(Answer):
+    """An error, by RFC 9457. `code` is for programs, `detail` for people."""
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str

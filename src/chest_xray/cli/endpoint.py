@@ -1,0 +1,101 @@
+"""The commands of a deployed model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chest_xray.backends import get_backend
+from chest_xray.cli.compress import DeployVariant
+from chest_xray.cli.options import DEFAULT_MODEL, EndpointName, Json, ModelName
+from chest_xray.console import print_json, say
+from chest_xray.errors import NotDeployedError
+from chest_xray.settings import load_settings
+
+
+def deploy(
+    model_name: ModelName = DEFAULT_MODEL,
+    version: Annotated[int | None, typer.Option(min=1, help="By default the newest Approved one.")] = None,
+    endpoint: EndpointName = DEFAULT_MODEL,
+    variant: DeployVariant = None,
+    json: Json = False,
+) -> None:
+    """Deploy an Approved version to an endpoint; the one before stays until the new one has proved itself.
+
+    Example: cxr deploy --model-name chest-xray
+    """
+    deployed = get_backend(load_settings()).deploy(model_name, version=version, endpoint=endpoint, variant=variant)
+    if json:
+        print_json(asdict(deployed) | {"bundle": str(deployed.bundle), "deployed_at": deployed.deployed_at.isoformat()})
+    else:
+        model = deployed.model
+        say(f"Endpoint {deployed.name} answers with {model.name} version {model.version} ({model.digest[:12]}).")
+
+
+def predict(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Films, PNG or JPEG.")],
+    endpoint: EndpointName = DEFAULT_MODEL,
+    top: Annotated[int, typer.Option(min=1, max=14, help="Findings to show.")] = 5,
+    heatmap: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each film with the heat map of its top finding.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score films with the deployed model.
+
+    Example: cxr predict film.png --heatmap pictures
+    """
+    from chest_xray.cli.tables import prediction_row, prediction_table, print_table
+    from chest_xray.inference.predict_files import predict_files
+
+    predictor = get_backend(load_settings()).predictor(endpoint)
+    rows = []
+    try:
+        for path, prediction in predict_files(predictor, files, pictures=heatmap):
+            if json:
+                rows.append(prediction_row(str(path), prediction))
+            else:
+                print_table(prediction_table(str(path), prediction, predictor.manifest, top))
+    finally:
+        # Files that could not be read are an error at the end; the others' answers are not lost with them.
+        if json:
+            print_json(rows)
+
+
+def serve(
+    endpoint: EndpointName = DEFAULT_MODEL,
+    host: Annotated[
+        str, typer.Option(help="IP address; one that others reach demands API keys or a trusted proxy.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8000,
+    deadline: Annotated[float, typer.Option(help="Seconds from a request's last byte to its answer.")] = 30.0,
+    queue: Annotated[int, typer.Option(help="Requests in progress, waiting ones included; others get a 503.")] = 64,
+    tls_certificate: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM, unencrypted.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Start without a deployed model, and answer once there is one.")
+    ] = False,
+) -> None:
+    """Serve the deployed model, and the page, over HTTP until Ctrl-C.
+
+    Example: cxr serve --port 8000
+    """
+    from chest_xray.inference.serve import ServeOptions, serve_when_deployed
+    from chest_xray.inference.serve import serve as run_server
+
+    settings = load_settings()
+    options = ServeOptions(host, port, deadline, queue, tls_certificate, tls_key)
+    options.check()
+    find = partial(get_backend(settings).predictor, endpoint)
+    try:
+        predictor = find()
+    except NotDeployedError as error:
+        if not wait:
+            raise NotDeployedError(f"{error} Or start at once with --wait.") from error
+        serve_when_deployed(find, settings, options, endpoint=endpoint)
+    else:
+        run_server(predictor, settings, options, endpoint=endpoint)

@@ -1,0 +1,108 @@
+"""The commands of the registry: who may be deployed, and who said so."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chest_xray.backends import get_backend
+from chest_xray.cli.compare import Force, TestData
+from chest_xray.cli.options import DEFAULT_MODEL, Json, ModelName
+from chest_xray.console import print_json
+from chest_xray.settings import load_settings
+
+if TYPE_CHECKING:
+    from chest_xray.backends.base import ApprovalStatus, ModelVersion
+
+
+def _user() -> str:
+    """The user's name, or number where a container has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL_NAME", help="Name in the registry.")]
+
+
+Version = Annotated[int, typer.Option("--version", min=1, help="Version in the registry.")]
+
+
+By = Annotated[str, typer.Option("--by", help="Who does this, for the record.", default_factory=_user)]
+
+
+def register(
+    bundle: Annotated[Path, typer.Option(help="Folder of a bundle.")],
+    by: By,
+    model_name: ModelName = DEFAULT_MODEL,
+    data: TestData = None,
+    force: Force = None,
+    json: Json = False,
+) -> None:
+    """Add a bundle to the registry, as PendingManualApproval, if the promotion gate lets it in.
+
+    Where a version is Approved, the bundle is compared with the newest of them on the test images in --data.
+
+    Example: cxr register --bundle runs/second/bundle --model-name chest-xray --data data/shards
+    """
+    added = get_backend(load_settings()).register(bundle, model_name=model_name, by=by, data=data or [], force=force)
+    _show_versions([added], json)
+
+
+def models(
+    model_name: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    json: Json = False,
+) -> None:
+    """List the versions in the registry with their state.
+
+    Example: cxr models chest-xray
+    """
+    _show_versions(get_backend(load_settings()).models(model_name), json)
+
+
+def approve(
+    model_name: ModelArgument,
+    version: Version,
+    by: By,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    json: Json = False,
+) -> None:
+    """Approve a version for deployment.
+
+    Example: cxr approve chest-xray --version 1 --reason "mean AUROC 0.82 on the official list"
+    """
+    _decide(model_name, version, "Approved", by, reason, json)
+
+
+def reject(
+    model_name: ModelArgument,
+    version: Version,
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    json: Json = False,
+) -> None:
+    """Reject a version: it cannot be deployed.
+
+    Example: cxr reject chest-xray --version 2 --reason "worse in women"
+    """
+    _decide(model_name, version, "Rejected", by, reason, json)
+
+
+def _decide(model_name: str, version: int, status: ApprovalStatus, by: str, reason: str | None, json: bool) -> None:
+    decided = get_backend(load_settings()).set_approval(model_name, version, status, by=by, reason=reason)
+    _show_versions([decided], json)
+
+
+def _show_versions(versions: Sequence[ModelVersion], json: bool) -> None:
+    from chest_xray.cli.tables import print_table, version_rows, versions_table
+
+    if json:
+        print_json(version_rows(versions))
+    else:
+        print_table(versions_table(versions))

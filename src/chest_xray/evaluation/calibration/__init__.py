@@ -1,0 +1,1 @@
+"""From logits to probabilities and thresholds, fitted on validation images."""

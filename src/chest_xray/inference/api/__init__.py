@@ -1,0 +1,1 @@
+"""The routes for people and programs."""

@@ -1,0 +1,1 @@
+"""What a running service writes down."""
