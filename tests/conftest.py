@@ -1,12 +1,18 @@
 """Fixtures that several rooms use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from tests.support.bundles import write_bundle
 
 from chest_xray.inference.predictor import OnnxPredictor
+
+# A shell that starts a run in the background lets it ignore Ctrl-C, and what is ignored is inherited:
+# the tests that send it to a child process would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from chest_xray.inference import access as access_module
+from chest_xray.inference.http import access as access_module
 from chest_xray.inference.http.access import (
     OPEN_PATHS,
     Access,

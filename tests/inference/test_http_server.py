@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from tests.support.processes import start_python
 
-from chest_xray.inference import http_server
+from chest_xray.inference.http import server as http_server
 from chest_xray.inference.http.server import MAX_HEAD_BYTES, BoundedConnection
 
 ANSWER = b"x" * 10_000_000

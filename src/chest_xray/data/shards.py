@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.data.index import BOX_FIELDS, INDEX_FILE, content_hash, read_index
+from chest_xray.data.index import BOX_FIELDS, INDEX_FILE, read_index
 from chest_xray.data.nih_tables import Box
 from chest_xray.errors import DataError
-from chest_xray.files import sha256_of
 from chest_xray.findings import FINDINGS
 
 if TYPE_CHECKING:
@@ -109,19 +108,6 @@ class Shards:
         for image, shard, row in zip(out, self._shard[places].tolist(), self._row[places].tolist(), strict=True):
             image[:] = self._pixels[shard][row]
         return out
-
-    def verify(self) -> None:
-        """Read everything and compare the hashes.
-
-        Raises:
-            DataError: naming the file that is not what prepare-data wrote.
-        """
-        for shard in self.dataset["shards"]:
-            if sha256_of(self.root / shard["file"]) != shard["sha256"]:
-                raise DataError(f"{self.root / shard['file']} has changed since prepare-data: prepare a new folder.")
-        found = content_hash((shard["sha256"] for shard in self.dataset["shards"]), read_index(self.root / INDEX_FILE))
-        if found != self.data_hash:
-            raise DataError(f"{self.root / INDEX_FILE} has changed since prepare-data: prepare a new folder.")
 
 
 def read_dataset(root: Path) -> dict[str, Any]:

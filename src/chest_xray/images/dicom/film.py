@@ -11,16 +11,11 @@ from chest_xray.images.dicom.frame import Frame, read_frame
 from chest_xray.images.dicom.pixels import Words, read_pixels
 from chest_xray.images.dicom.presentation import Presentation, look_up, present, presentation
 from chest_xray.images.dicom.suitability import age, check_suitable, sex, view
-from chest_xray.images.dicom.walk import MAGIC, MAGIC_AT, Elements, read_elements
+from chest_xray.images.dicom.walk import Elements, read_elements
 from chest_xray.images.film import Film, FullFilm, GreyImage
 from chest_xray.images.limits import Limits
 
 _MOST: Final = 2**16 - 1
-
-
-def is_dicom(data: bytes) -> bool:
-    """The mark of a Part 10 file behind its preamble, whose 128 bytes may be anything."""
-    return data[MAGIC_AT : MAGIC_AT + len(MAGIC)] == MAGIC
 
 
 def open_dicom(data: bytes, limits: Limits) -> Film:
