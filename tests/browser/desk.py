@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Locator, Page, expect
-from tests import bundles
 from tests.browser.serving import Server
+from tests.support import bundles
 from tests.support.dicom_files import dicom
 
 LOADED: Final = 20_000  # milliseconds, on a machine that does other things too

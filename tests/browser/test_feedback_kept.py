@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
-from tests import bundles
 from tests.browser.conftest import Faults
 from tests.browser.desk import LOADED, Reading, write_films
 from tests.browser.serving import ENDPOINT, Server
+from tests.support import bundles
 
 from chest_xray.records.ground_truth import GroundTruthLog
 

@@ -5,7 +5,7 @@ from tests.browser.desk import Reading
 from tests.browser.serving import Server
 
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
-KEYS = """() => import("/page/actions.js").then(({GROUPS, keyName}) =>
+KEYS = """() => import("/page/controls/actions.js").then(({GROUPS, keyName}) =>
   GROUPS.flatMap(({actions}) => actions.map(({label, keys}) => [keys.map(keyName).join(" or "), label])))"""
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests import bundles
 from tests.browser.conftest import Faults
 from tests.browser.desk import LOADED, REFUSAL, Reading, write_films
 from tests.browser.serving import Server
+from tests.support import bundles
 
 from chest_xray.inference.http.keys import KeyFile
 

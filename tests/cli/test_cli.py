@@ -61,7 +61,7 @@ def test_the_command_reference_is_up_to_date(tmp_path: Path) -> None:
         sys.executable,
         "-m",
         "typer",
-        "chest_xray.cli",
+        "chest_xray.cli.app",
         "utils",
         "docs",
         "--name",

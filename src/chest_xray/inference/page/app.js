@@ -1,19 +1,19 @@
 /** The page: its parts, and what each action does with them. */
 
-import { MORE_ACTIONS, VIEWER_ACTIONS } from "./actions.js";
 import { Unreachable } from "./api.js";
+import { MORE_ACTIONS, VIEWER_ACTIONS } from "./controls/actions.js";
+import { addHeader } from "./controls/header.js";
+import { listenToKeys } from "./controls/keys.js";
+import { applyTheme, switchTheme } from "./controls/theme.js";
+import { addToolbar } from "./controls/toolbar.js";
 import { byId, download } from "./dom.js";
-import { FeedbackForm, judge } from "./feedback.js";
-import { Findings, moveFinding, pickRow } from "./findings.js";
-import { addHeader } from "./header.js";
-import { addIntake } from "./intake.js";
-import { listenToKeys } from "./keys.js";
 import { load, prepare } from "./lazy.js";
-import { Queue } from "./queue.js";
+import { FeedbackForm, judge } from "./reading/feedback.js";
+import { Findings, moveFinding, pickRow } from "./reading/findings.js";
 import { activeItem, emptyState, Store } from "./store.js";
-import { applyTheme, switchTheme } from "./theme.js";
-import { addToolbar } from "./toolbar.js";
-import { compare, move, sortAgain, Worklist } from "./worklist.js";
+import { addIntake } from "./worklist/intake.js";
+import { Queue } from "./worklist/queue.js";
+import { compare, move, sortAgain, Worklist } from "./worklist/worklist.js";
 
 /** @typedef {import("./viewer/index.js").ViewerAction} ViewerAction */
 
@@ -21,14 +21,14 @@ applyTheme();
 const store = new Store(emptyState());
 const queue = new Queue(store);
 
-/** What an empty page has no use for is loaded with the first film. @type {Promise<import("./stage.js").Stage> | null} */
+/** What an empty page has no use for is loaded with the first film. @type {Promise<import("./reading/stage.js").Stage> | null} */
 let staged = null;
 
 /** The modules may be asked for while the server is gone: they are asked for again when it is back. */
 function openStage() {
   if (staged === null) {
-    staged = load("stage.js").then(({ Stage }) => new Stage(store, queue));
-    staged.then(() => prepare("exports.js", "report.js", "help.js"), lost);
+    staged = load("reading/stage.js").then(({ Stage }) => new Stage(store, queue));
+    staged.then(() => prepare("worklist/exports.js", "reading/report.js", "controls/help.js"), lost);
     staged.catch(() => {
       staged = null;
     });
@@ -54,19 +54,19 @@ async function report() {
   const item = activeItem(store.state);
   const { active } = await openStage();
   if (item === null || active.film === null) return;
-  const { printReport } = await load("report.js");
+  const { printReport } = await load("reading/report.js");
   await printReport(store.state, item, active.viewer);
 }
 
 /** @param {"json" | "csv"} kind */
 async function take(kind) {
-  const { asCsv, asJson, exportName } = await load("exports.js");
+  const { asCsv, asJson, exportName } = await load("worklist/exports.js");
   const [text, type] = kind === "json" ? [asJson(store.state), "application/json"] : [asCsv(store.state), "text/csv"];
   download(exportName(kind), new Blob([text], { type }));
 }
 
 async function help() {
-  const { openHelp } = await load("help.js");
+  const { openHelp } = await load("controls/help.js");
   openHelp();
 }
 

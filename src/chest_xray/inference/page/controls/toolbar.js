@@ -1,9 +1,9 @@
 /** The buttons above the film, and the menu of those that the mouse does better. */
 
+import { byId, h } from "../dom.js";
+import { PRESETS } from "../reading/presets.js";
 import { COMPARE_ACTION, keyName, MAP_ACTION, MORE_ACTIONS, shortcuts, VIEWER_ACTIONS } from "./actions.js";
-import { byId, h } from "./dom.js";
 import { icon } from "./icons.js";
-import { PRESETS } from "./presets.js";
 
 /** @typedef {import("./actions.js").Action} Action */
 

@@ -1,7 +1,7 @@
 /** The overlay with all keys. */
 
+import { byId, h } from "../dom.js";
 import { GROUPS, keyName } from "./actions.js";
-import { byId, h } from "./dom.js";
 import { letters } from "./keys.js";
 
 /** Keys of the findings that are nine, or whose meaning hangs on where the focus is. */

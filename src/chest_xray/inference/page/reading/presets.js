@@ -3,7 +3,7 @@
  * file's own window shows, 0 black and 1 white, so that it means the same on every film.
  */
 
-/** @typedef {import("./viewer/index.js").Film} Film */
+/** @typedef {import("../viewer/index.js").Film} Film */
 /** @typedef {{width: number, level: number}} ShownWindow in the file's own values */
 /** @typedef {{name: string, label: string, from: number, to: number}} Preset */
 

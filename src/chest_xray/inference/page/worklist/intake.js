@@ -1,11 +1,11 @@
 /** Where files come in: two choosers, and a drop anywhere on the page. */
 
-import { byId } from "./dom.js";
-import { noFeedback } from "./feedback.js";
+import { byId } from "../dom.js";
+import { noFeedback } from "../reading/feedback.js";
 import { droppedFiles, sorted } from "./files.js";
 
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../store.js").Store} Store */
 /** @typedef {import("./queue.js").Queue} Queue */
 
 let arrived = 0;

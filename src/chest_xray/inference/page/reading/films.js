@@ -1,10 +1,10 @@
 /** The pixels of the films that were looked at last, and of the one that is next. */
 
-import { fetchFilm } from "./api.js";
-import { loadFilm } from "./viewer/index.js";
+import { fetchFilm } from "../api.js";
+import { loadFilm } from "../viewer/index.js";
 
-/** @typedef {import("./viewer/index.js").Film} Film */
-/** @typedef {import("./types.js").Item} Item */
+/** @typedef {import("../viewer/index.js").Film} Film */
+/** @typedef {import("../types.js").Item} Item */
 
 const KEPT = 5;
 

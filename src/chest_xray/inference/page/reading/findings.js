@@ -1,17 +1,17 @@
 /** The findings of the film that is looked at: warnings, scores, and what was measured of the model. */
 
-import { byId, h, say } from "./dom.js";
+import { byId, h, say } from "../dom.js";
+import { ordered } from "../ranking.js";
+import { activeItem } from "../store.js";
+import { findingName, modelName, profileWords, warningsOf } from "../words.js";
 import { findingRow, mark } from "./finding-row.js";
-import { ordered } from "./ranking.js";
-import { activeItem } from "./store.js";
-import { findingName, modelName, profileWords, warningsOf } from "./words.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").Score} Score */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./queue.js").Queue} Queue */
+/** @typedef {import("../types.js").Answer} Answer */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").Score} Score */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../worklist/queue.js").Queue} Queue */
 
 export class Findings {
   #list = byId("findings-list");

@@ -1,13 +1,13 @@
 /** Which model answers, and what stands in the way when none does. */
 
-import { key } from "./api.js";
-import { byId, h, say } from "./dom.js";
-import { codeParts, modelName } from "./words.js";
+import { key } from "../api.js";
+import { byId, h, say } from "../dom.js";
+import { codeParts, modelName } from "../words.js";
 
-/** @typedef {import("./types.js").Connection} Connection */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./queue.js").Queue} Queue */
+/** @typedef {import("../types.js").Connection} Connection */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../worklist/queue.js").Queue} Queue */
 
 const SOURCES = /** @type {Record<string, string>} */ ({ phantom: "phantom films" });
 

@@ -1,20 +1,20 @@
 /** The middle of the page: the film that is looked at, perhaps another one beside it, and the legend of the map. */
 
-import { byId, say } from "./dom.js";
+import { byId, say } from "../dom.js";
+import { listed } from "../ranking.js";
+import { activeItem, itemOf } from "../store.js";
+import { colourTable, drawLegend, link } from "../viewer/index.js";
+import { findingName } from "../words.js";
 import { Films } from "./films.js";
 import { Pane } from "./pane.js";
 import { PRESETS, presetOf, presetWindow } from "./presets.js";
-import { listed } from "./ranking.js";
-import { activeItem, itemOf } from "./store.js";
-import { colourTable, drawLegend, link } from "./viewer/index.js";
-import { findingName } from "./words.js";
 
-/** @typedef {import("./viewer/index.js").ViewerAction} ViewerAction */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").ModelCard} ModelCard */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./queue.js").Queue} Queue */
+/** @typedef {import("../viewer/index.js").ViewerAction} ViewerAction */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").ModelCard} ModelCard */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../worklist/queue.js").Queue} Queue */
 
 export class Stage {
   #films = new Films();

@@ -1,15 +1,15 @@
 /** What the reader says of a film: present or absent for each finding that they judged, and a note. */
 
-import { sendFeedback } from "./api.js";
-import { byId, say } from "./dom.js";
-import { activeItem } from "./store.js";
-import { counted } from "./words.js";
+import { sendFeedback } from "../api.js";
+import { byId, say } from "../dom.js";
+import { activeItem } from "../store.js";
+import { counted } from "../words.js";
 
-/** @typedef {import("./types.js").Feedback} Feedback */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./queue.js").Queue} Queue */
+/** @typedef {import("../types.js").Feedback} Feedback */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../worklist/queue.js").Queue} Queue */
 
 /** @returns {Feedback} */
 export function noFeedback() {

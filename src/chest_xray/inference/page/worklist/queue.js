@@ -1,12 +1,12 @@
 /** Sends the worklist's files to the server, a few at a time, and waits where the server asks it to. */
 
-import { blocks, fetchModel, isAlive, predict, Refused, Unreachable } from "./api.js";
-import { keepAnew } from "./feedback.js";
-import { itemOf } from "./store.js";
+import { blocks, fetchModel, isAlive, predict, Refused, Unreachable } from "../api.js";
+import { keepAnew } from "../reading/feedback.js";
+import { itemOf } from "../store.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../types.js").Answer} Answer */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../store.js").Store} Store */
 
 const AT_ONCE = 2;
 const LOOK_AGAIN = 2000; // milliseconds

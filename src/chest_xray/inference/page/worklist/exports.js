@@ -1,11 +1,11 @@
 /** The worklist as files to take away. */
 
-import { worklist } from "./ranking.js";
-import { modelName } from "./words.js";
+import { worklist } from "../ranking.js";
+import { modelName } from "../words.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").State} State */
+/** @typedef {import("../types.js").Answer} Answer */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").State} State */
 
 /**
  * All of the worklist, as the server answered; heat maps are left out.

@@ -1,14 +1,14 @@
 /** One row of the findings: name, probability, bar, what the model says of it in a word, and the reader's word. */
 
-import { h } from "./dom.js";
+import { h } from "../dom.js";
+import { ratio } from "../ranking.js";
+import { findingName, probability } from "../words.js";
 import { judge } from "./feedback.js";
-import { ratio } from "./ranking.js";
-import { findingName, probability } from "./words.js";
 
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").Score} Score */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").Score} Score */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
 
 const DIGITS = 9; // rows that a key chooses
 

@@ -1,12 +1,12 @@
 /** The worklist: a row for each file. The selection stays with its film while rows move. */
 
-import { byId, h, say } from "./dom.js";
-import { listed, misplaced, ratio, top, worklist } from "./ranking.js";
-import { counted, findingName, probability } from "./words.js";
+import { byId, h, say } from "../dom.js";
+import { listed, misplaced, ratio, top, worklist } from "../ranking.js";
+import { counted, findingName, probability } from "../words.js";
 
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../store.js").Store} Store */
 
 const SPOKEN_SHARE = 0.25; // of the worklist: a word for every film would drown everything else
 

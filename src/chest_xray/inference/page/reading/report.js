@@ -1,15 +1,15 @@
 /** One page on one film, to print or to keep as a PDF: the print style sheet shows this and nothing else. */
 
-import { byId, h } from "./dom.js";
-import { ordered } from "./ranking.js";
-import { filmFacts, findingName, modelName, probability, warningsOf, withInterval } from "./words.js";
+import { byId, h } from "../dom.js";
+import { ordered } from "../ranking.js";
+import { filmFacts, findingName, modelName, probability, warningsOf, withInterval } from "../words.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").ModelCard} ModelCard */
-/** @typedef {import("./types.js").Score} Score */
-/** @typedef {import("./types.js").State} State */
-/** @typedef {import("./viewer/index.js").Viewer} Viewer */
+/** @typedef {import("../types.js").Answer} Answer */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").ModelCard} ModelCard */
+/** @typedef {import("../types.js").Score} Score */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("../viewer/index.js").Viewer} Viewer */
 
 const PICTURE_WIDTH = 1200; // pixels: 300 dots per inch on a third of a page
 

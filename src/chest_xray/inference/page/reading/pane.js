@@ -1,14 +1,14 @@
 /** One film on the stage: the viewer, what stands in its corners, and what is said where there is no film to show. */
 
-import { blocks } from "./api.js";
-import { h, say } from "./dom.js";
-import { Viewer } from "./viewer/index.js";
-import { filmFacts } from "./words.js";
+import { blocks } from "../api.js";
+import { h, say } from "../dom.js";
+import { Viewer } from "../viewer/index.js";
+import { filmFacts } from "../words.js";
 
-/** @typedef {import("./viewer/index.js").ViewState} ViewState */
-/** @typedef {import("./viewer/index.js").Film} Film */
-/** @typedef {import("./types.js").Item} Item */
-/** @typedef {import("./types.js").State} State */
+/** @typedef {import("../viewer/index.js").ViewState} ViewState */
+/** @typedef {import("../viewer/index.js").Film} Film */
+/** @typedef {import("../types.js").Item} Item */
+/** @typedef {import("../types.js").State} State */
 /** @typedef {import("./films.js").Films} Films */
 /**
  * @typedef {object} PaneEvents
