@@ -29,7 +29,9 @@ def test_what_was_scored_is_taken_away_while_the_server_is_gone(
     faults.expect("ERR_INTERNET_DISCONNECTED")
     (film,) = write_films(tmp_path, 1)
     Reading(page, server).open().add(film).choose(film)
-    page.wait_for_function("() => performance.getEntriesByName(new URL('/page/controls/help.js', location).href).length > 0")
+    page.wait_for_function(
+        "() => performance.getEntriesByName(new URL('/page/controls/help.js', location).href).length > 0"
+    )
     page.wait_for_load_state("networkidle")
     page.context.set_offline(True)
 

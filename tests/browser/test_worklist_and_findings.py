@@ -209,7 +209,8 @@ def test_the_theme_is_remembered_and_the_help_has_every_key(page: Page, server: 
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     labels = page.evaluate(
-        '() => import("/page/controls/actions.js").then(({GROUPS}) => GROUPS.flatMap((g) => g.actions.map((a) => a.label)))'
+        '() => import("/page/controls/actions.js")'
+        ".then(({GROUPS}) => GROUPS.flatMap((group) => group.actions.map((action) => action.label)))"
     )
     told = page.locator("#help").inner_text()
     assert [label for label in labels if label not in told] == []
