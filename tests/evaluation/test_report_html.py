@@ -2,6 +2,7 @@
 
 import io
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -10,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from jinja2 import UndefinedError
 from PIL import Image
 from tests.support.evaluations import evaluation, profiles, subgroups
 
 from chest_xray.errors import TrainingError
-from chest_xray.evaluation.html_report.charts import Row, forest, thinned, unit_square
+from chest_xray.evaluation.html_report.charts import Forest, Row, UnitSquare, thinned
 from chest_xray.evaluation.html_report.curves import TestScores, reliability
 from chest_xray.evaluation.html_report.material import Material
-from chest_xray.evaluation.html_report.page import CONTENT_POLICY, Section, page, table
+from chest_xray.evaluation.html_report.page import templates
 from chest_xray.evaluation.html_report.report import render, warnings, write_report
+from chest_xray.evaluation.results import Issue
 from chest_xray.findings import FINDINGS
 
 
@@ -32,6 +35,10 @@ def scores(n: int = 120) -> TestScores:
 
 def material(panel: bytes | None = None, **changes: object) -> Material:
     return Material(evaluation(**changes), profiles(), scores(), panel)
+
+
+def part(template: str, macro: str, *args: object) -> str:
+    return str(getattr(templates().get_template(f"{template}.html.j2").module, macro)(*args))
 
 
 class Tags(HTMLParser):
@@ -54,8 +61,8 @@ def test_the_file_asks_for_nothing_from_elsewhere() -> None:
         assert address == "" or address.startswith(("#", "data:image/png;base64,")), (name, address)
     assert "url(" not in text
     assert "@import" not in text
-    assert CONTENT_POLICY.startswith("default-src 'none'")
-    assert f'content="{CONTENT_POLICY}"' in text
+    policies = [found["content"] for _, found in tags if found.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
 
 
 def test_warnings_stand_before_every_figure_and_name_what_they_are_about() -> None:
@@ -88,7 +95,7 @@ def test_the_figures_are_those_of_the_evaluation() -> None:
 
 def cells(text: str, first: str) -> list[list[str]]:
     """The rows of any table that begin with `first`."""
-    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", text)]
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", unescape(row)) for row in re.findall(r"<tr.*?</tr>", text)]
     return [row[1:] for row in rows if row and row[0] == first]
 
 
@@ -102,7 +109,7 @@ def test_thresholds_calibration_and_shift_are_those_of_the_evaluation() -> None:
     text = render(material())
     assert "Never flagged, because validation films gave no threshold: Hernia." in text
     assert cells(text, "view AP") == [["0.35", "0.566", "+0.44 (0.30 to 0.60)", "yes"]]
-    assert cells(text, "the test list&#x27;s prevalence, known") == [["0.022"]]
+    assert cells(text, "the test list's prevalence, known") == [["0.022"]]
 
 
 def test_groups_and_shortcuts_are_those_of_the_evaluation() -> None:
@@ -124,10 +131,19 @@ def test_texts_from_data_are_escaped() -> None:
     text = render(material(label_version='<img src=x onerror="1">'))
     assert "<img src=x" not in text
     assert "&lt;img src=x" in text
-    assert "<td>&lt;b&gt;</td>" in table(("a", "b"), [("x", "<b>")])
-    whole = page("<t>", "<u>", "<n>", ["<w>"], [], [Section("key", "<h>", "<p>as it is</p>")])
-    assert not re.search(r"<(t|u|n|w|h)>", whole)
-    assert "<p>as it is</p>" in whole
+    assert "<td>&lt;b&gt;</td>" in part("parts", "table", ("a", "b"), [("x", "<b>")])
+    assert 'aria-label="&lt;t&gt;&#34;"' in part("charts", "unit_square", UnitSquare('<t>"'))
+    chart = part("charts", "forest", Forest("t", [Row("<a>", None, None, "<b>")], 0.0, 1.0))
+    assert ">&lt;a&gt;<" in chart
+    assert ">&lt;b&gt;<" in chart
+    whole = render(material(notice="<n>", issues=[Issue(kind="never_flagged", finding="<f>", reason="<r>")]))
+    assert not re.search(r"<[nfr]>", whole)
+    assert "<li>&lt;f&gt;: &lt;r&gt;</li>" in whole
+
+
+def test_a_name_that_a_template_was_not_given_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="'charts' is undefined"):
+        templates().from_string("{{ charts }}").render()
 
 
 def test_every_chart_is_well_formed_and_has_a_name() -> None:
@@ -141,11 +157,11 @@ def test_every_chart_is_well_formed_and_has_a_name() -> None:
 
 
 def test_a_chart_puts_values_where_they_belong() -> None:
-    svg = forest("t", [Row("a", 0.5, (0.25, 0.75), "0.5", circle=1.0)], 0.0, 1.0)
+    svg = part("charts", "forest", Forest("t", [Row("a", 0.5, (0.25, 0.75), "0.5", circle=1.0)], 0.0, 1.0))
     assert 'class="whisker " d="M255.0,11 H465.0"' in svg
     assert 'cx="360.0" cy="11" r="4.2"' in svg
     assert 'cx="570.0" cy="11" r="4"' in svg
-    assert 'd="M24.0,126.0 L144.0,6.0"' in unit_square("t", diagonal=True, most=0.2)
+    assert 'd="M24.0,126.0 L144.0,6.0"' in part("charts", "unit_square", UnitSquare("t", diagonal=True, most=0.2))
 
 
 def test_thinned_curves_keep_their_ends() -> None:

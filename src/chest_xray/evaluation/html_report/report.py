@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chest_xray.evaluation.html_report.curves import TestScores
 from chest_xray.evaluation.html_report.material import Material, words
-from chest_xray.evaluation.html_report.page import Number, page
+from chest_xray.evaluation.html_report.page import Number, templates
 from chest_xray.evaluation.html_report.sections import SECTIONS
 from chest_xray.evaluation.results import Evaluation, Interval, read_evaluation
 from chest_xray.files import write_atomically
@@ -38,14 +38,17 @@ def write_report(directory: Path) -> Path:
 def render(material: Material) -> str:
     """The report as HTML."""
     evaluation = material.evaluation
-    source = describe_source(evaluation.label_version)
-    return page(
-        title=f"Evaluation on {evaluation.images:,} {source}",
-        below=f"Test list, {evaluation.patients:,} patients. DenseNet121, weights {evaluation.weights_sha256[:12]}.",
-        notice=evaluation.notice,
-        warnings=warnings(evaluation),
-        numbers=_numbers(evaluation),
-        sections=[section(material) for section in SECTIONS],
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            title=f"Evaluation on {evaluation.images:,} {describe_source(evaluation.label_version)}",
+            evaluation=evaluation,
+            profiles=material.profiles,
+            warnings=warnings(evaluation),
+            numbers=_numbers(evaluation),
+            sections=[section(material) for section in SECTIONS],
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""The sections of the report, each from the evaluation to HTML."""
+"""The sections of the report: what stands in their templates, from the evaluation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Final
 import numpy as np
 
 from chest_xray.bundle import OperatingPoint
-from chest_xray.evaluation.html_report.charts import Row, forest, unit_square
+from chest_xray.evaluation.html_report.charts import Forest, Row, UnitSquare
 from chest_xray.evaluation.html_report.curves import precision_recall, reliability, roc, sigmoid
 from chest_xray.evaluation.html_report.groups import shift, shortcuts, subgroups
 from chest_xray.evaluation.html_report.material import Material, estimate, value, words
-from chest_xray.evaluation.html_report.page import Section, facts, paragraph, small_multiples, table
+from chest_xray.evaluation.html_report.page import Figure, Section
 from chest_xray.evaluation.localise.results import LocalisationFigure, LocalisedFinding
 from chest_xray.evaluation.results import AtOperatingPoint, FindingCalibration
-from chest_xray.findings import FINDINGS
 
 
 def performance(material: Material) -> Section:
@@ -29,7 +28,7 @@ def performance(material: Material) -> Section:
     mean = evaluation.mean
     rows.append(Row(f"mean of {len(mean.findings)}", mean.auroc, mean.ci95, value(mean.auroc, mean.ci95)))
     lowest = min([0.5, *(row.interval[0] for row in rows if row.interval), *(row.value for row in rows if row.value)])
-    plot = forest("AUROC of each finding", rows, max(0.0, np.floor(lowest * 10) / 10), 1.0, guide=0.5)
+    plot = Forest("AUROC of each finding", rows, max(0.0, np.floor(lowest * 10) / 10), 1.0, guide=0.5)
     cells = [
         (
             words(name) + (" (few)" if row.few_cases else ""),
@@ -44,68 +43,51 @@ def performance(material: Material) -> Section:
     cells.append(
         (f"mean of {len(mean.findings)}", "", "", value(mean.auroc, mean.ci95), value(mean.auprc, mean.auprc_ci95), "")
     )
-    header = ("finding", "with", "without", "AUROC (95% interval)", "AUPRC (95% interval)", "prevalence")
-    caption = "AUPRC is to be read beside the prevalence, which a model that guesses would reach."
-    note = f"Intervals: {evaluation.bootstrap.rounds:,} bootstrap rounds over patients. Dotted line: guessing."
-    html = paragraph(note, "soft") + f'<div class="wide">{plot}</div>'
-    return Section("performance", "Performance", html + table(header, cells, caption=caption, total=True))
+    return Section("performance", "Performance", {"plot": plot, "rows": cells})
 
 
 def rocs(material: Material) -> Section:
-    """ROC and precision-recall curves of each finding with both classes."""
+    """ROC curve of each finding with both classes."""
     figures = []
-    for k, name in enumerate(FINDINGS):
-        labels, logits = material.scores.labels[:, k], material.scores.logits[:, k]
-        row = material.evaluation.findings[name]
+    for k, (name, row) in enumerate(material.evaluation.findings.items()):
         if row.auroc is None or row.auprc is None:
-            figures.append((words(name), "one class only", unit_square(f"{name}: one class only")))
+            figures.append(Figure(words(name), "one class only", UnitSquare(f"{name}: one class only")))
             continue
-        figures.append(
-            (
-                words(name),
-                f"AUROC {row.auroc:.2f}, {row.positives:,} with",
-                unit_square(f"ROC curve of {name}", [roc(labels, logits)], diagonal=True),
-            )
-        )
-    note = "True positive rate (up) over false positive rate. Dotted: guessing."
-    return Section("roc", "ROC curves", paragraph(note, "soft") + small_multiples(figures))
+        curve = roc(material.scores.labels[:, k], material.scores.logits[:, k])
+        chart = UnitSquare(f"ROC curve of {name}", [curve], diagonal=True)
+        figures.append(Figure(words(name), f"AUROC {row.auroc:.2f}, {row.positives:,} with", chart))
+    return Section("roc", "ROC curves", {"figures": figures})
 
 
 def precision_recalls(material: Material) -> Section:
     """Precision over recall of each finding with both classes."""
     figures = []
-    for k, name in enumerate(FINDINGS):
-        labels, logits = material.scores.labels[:, k], material.scores.logits[:, k]
-        row = material.evaluation.findings[name]
+    for k, (name, row) in enumerate(material.evaluation.findings.items()):
         if row.auprc is None or row.auroc is None:
-            figures.append((words(name), "one class only", unit_square(f"{name}: one class only")))
+            figures.append(Figure(words(name), "one class only", UnitSquare(f"{name}: one class only")))
             continue
+        labels = material.scores.labels[:, k]
         prevalence = float(labels.mean())
-        svg = unit_square(f"Precision and recall of {name}", [precision_recall(labels, logits)], level=prevalence)
-        figures.append((words(name), f"AUPRC {row.auprc:.2f}, prevalence {prevalence:.2f}", svg))
-    note = "Precision (up) over recall. Dotted: the prevalence, which guessing reaches."
-    return Section("pr", "Precision and recall", paragraph(note, "soft") + small_multiples(figures))
+        curve = precision_recall(labels, material.scores.logits[:, k])
+        chart = UnitSquare(f"Precision and recall of {name}", [curve], level=prevalence)
+        figures.append(Figure(words(name), f"AUPRC {row.auprc:.2f}, prevalence {prevalence:.2f}", chart))
+    return Section("pr", "Precision and recall", {"figures": figures})
 
 
 def reliabilities(material: Material) -> Section:
     """Observed share over predicted probability, before and after calibration."""
     figures = []
-    for k, name in enumerate(FINDINGS):
+    for k, name in enumerate(material.evaluation.findings):
         labels = material.scores.labels[:, k]
         before = reliability(labels, sigmoid(material.scores.logits[:, k]), css="second")
         after = reliability(labels, material.scores.probabilities[:, k])
         dots = [*before, *after]
         highest = max(max(dot.x, dot.whisker[1] if dot.whisker else dot.y) for dot in dots)
         most = next(most for most in (0.2, 0.5, 1.0) if highest <= most)
-        svg = unit_square(f"Reliability of {name}", dots=dots, diagonal=True, most=most)
+        chart = UnitSquare(f"Reliability of {name}", dots=dots, diagonal=True, most=most)
         method = material.profiles.findings[name].calibration.method.replace("_", " ")
-        figures.append((words(name), method, svg))
-    note = (
-        "Share of films with the finding (up) over the probability given, in ten bins of equally many test films, with "
-        "Wilson's 95% intervals. Blue: calibrated, orange: raw logits. On the dotted line a probability means what it "
-        "says. Mind the scales."
-    )
-    return Section("reliability", "Reliability", paragraph(note, "soft") + small_multiples(figures))
+        figures.append(Figure(words(name), method, chart))
+    return Section("reliability", "Reliability", {"figures": figures})
 
 
 def calibration(material: Material) -> Section:
@@ -116,13 +98,7 @@ def calibration(material: Material) -> Section:
         brier, ece = (mean.brier_before, mean.brier_after), (mean.ece_before, mean.ece_after)
         figures = [f"{figure:.3f}" for figure in (*brier, *ece)]
         rows.append((f"mean of {len(evaluation.mean.findings)}", "", *figures, ""))
-    header = ("finding", "method", "Brier before", "after", "ECE before", "after", "ECE by chance")
-    note = (
-        "On the test films, before (the network's own sigmoid) and after calibration on validation films. ECE: "
-        "expected calibration error over 15 bins of equally many films; by chance: what true probabilities would show."
-    )
-    body = table(header, rows, total=mean is not None)
-    return Section("calibration", "Calibration", paragraph(note, "soft") + body)
+    return Section("calibration", "Calibration", {"rows": rows})
 
 
 def _errors(found: FindingCalibration | None) -> tuple[str, ...]:
@@ -135,22 +111,14 @@ def _errors(found: FindingCalibration | None) -> tuple[str, ...]:
 
 def operating_points(material: Material) -> Section:
     """What the thresholds give on the test images; below, the counts, and what they gave on validation images."""
-    chosen = {name: found for name in FINDINGS if (found := material.evaluation.findings[name].at_operating_point)}
-    rates = [_rates(name, found) for name, found in chosen.items()]
-    counts = [_counts(name, found, material.profiles.findings[name].operating_point) for name, found in chosen.items()]
-    note = (
-        f"Chosen on validation films for {material.evaluation.aim}; measured on the test films, with 95% intervals "
-        "over patients. Predictive values hold for this prevalence only."
-    )
-    html = paragraph(note, "soft")
-    if chosen:
-        html += table(("finding", "flagged from", "sensitivity", "specificity", "PPV", "NPV", "F1"), rates)
-        sides = ("true positive", "false positive", "false negative", "true negative")
-        html += table(("test films", *sides, "validation sens / spec"), counts)
-    without = [words(name) for name in FINDINGS if name not in chosen]
-    if without:
-        html += paragraph(f"Never flagged, because validation films gave no threshold: {', '.join(without)}.")
-    return Section("operating-points", "Operating points", html)
+    findings, profiles = material.evaluation.findings, material.profiles.findings
+    chosen = {name: row.at_operating_point for name, row in findings.items() if row.at_operating_point}
+    facts = {
+        "rates": [_rates(name, found) for name, found in chosen.items()],
+        "counts": [_counts(name, found, profiles[name].operating_point) for name, found in chosen.items()],
+        "without": [words(name) for name in findings if name not in chosen],
+    }
+    return Section("operating-points", "Operating points", facts)
 
 
 def _rates(name: str, found: AtOperatingPoint) -> tuple[str, ...]:
@@ -169,9 +137,8 @@ def localisation(material: Material) -> Section:
     """Maps against boxes, beside the two maps that saw no film."""
     report = material.evaluation.localisation
     if report is None:
-        return Section("localisation", "Localisation", paragraph("Not measured: no image of the test list has a box."))
+        return Section("localisation", "Localisation")
     named = [*report.findings.items(), ("all boxes", report.overall)]
-    plot = forest("Pointing game", [_pointing(name, row) for name, row in named], 0.0, 1.0)
     cells = [
         (
             words(name) + (" (few)" if row.few_boxes else ""),
@@ -181,35 +148,17 @@ def localisation(material: Material) -> Section:
         )
         for name, row in named
     ]
-    header = ("finding", "boxes", "pointing", "centre", "IoU > 0.25", "IoU > 0.5", "IoBB > 0.25", "IoBB > 0.5")
-    method = report.method
-    note = (
-        f"Share of heat maps whose peak lies in a box, within {method.tolerance:.1%} of the side. Filled: the "
-        f"network; cross: {method.random_draws:,} maps of noise; ring: the finding's average place in other patients. "
-        "A map that does not beat the ring has not shown that it looked at the film."
-    )
-    caption = (
-        f"Network, noise, average place. A region is where the map reaches {method.region_share:g} of its maximum; all "
-        "thresholds of Wang et al. 2017 are in evaluation.json."
-    )
-    html = paragraph(note, "soft") + f'<div class="wide">{plot}</div>'
-    html += table(header, cells, caption=caption, total=True) + _panel(material.panel)
-    return Section("localisation", "Localisation", html)
+    facts = {
+        "plot": Forest("Pointing game", [_pointing(name, row) for name, row in named], 0.0, 1.0),
+        "rows": cells,
+        "panel": None if material.panel is None else base64.b64encode(material.panel).decode(),
+    }
+    return Section("localisation", "Localisation", facts)
 
 
-def provenance(material: Material) -> Section:
+def provenance(_: Material) -> Section:
     """What was measured, with which weights, how."""
-    evaluation = material.evaluation
-    pairs = [
-        ("format", evaluation.format),
-        ("split", evaluation.split),
-        ("labels", evaluation.label_version),
-        ("data", evaluation.data_hash),
-        ("weights", evaluation.weights_sha256),
-        ("bootstrap", f"{evaluation.bootstrap.rounds:,} rounds over patients, seed {evaluation.bootstrap.seed}"),
-        ("validation images", f"{material.profiles.images:,}, for calibration and operating points"),
-    ]
-    return Section("provenance", "Provenance", facts(pairs))
+    return Section("provenance", "Provenance")
 
 
 SECTIONS: Final[tuple[Callable[[Material], Section], ...]] = (
@@ -238,14 +187,3 @@ def _pointing(name: str, row: LocalisedFinding) -> Row:
 def _beside(figure: LocalisationFigure) -> str:
     place = "n/a" if figure.average_place is None else f"{figure.average_place:.2f}"
     return f"{figure.value:.2f}, {figure.random:.2f}, {place}"
-
-
-def _panel(png: bytes | None) -> str:
-    if png is None:
-        return ""
-    data = base64.b64encode(png).decode()
-    return (
-        '<figure><img alt="Phantom films with heat map, box and best region" '
-        f'src="data:image/png;base64,{data}"><figcaption>Phantom films: for each finding the box whose overlap is the '
-        "median, not the best.</figcaption></figure>"
-    )
