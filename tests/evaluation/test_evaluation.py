@@ -218,12 +218,10 @@ def test_the_file_of_predictions_gives_the_same_evaluation(measured: Measured, t
     assert read_evaluation(tmp_path / "out") == (measured.evaluation, measured.profiles)
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "evaluation.json",
-        "precision-recall.png",
         "predictions.parquet",
         "profiles.json",
         "reliability.png",
         "report.html",
-        "roc.png",
         "subgroups.png",
     ]
 

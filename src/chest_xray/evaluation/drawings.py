@@ -1,4 +1,4 @@
-"""The drawings of an evaluation as PNG bytes: ROC, precision and recall, reliability, groups of patients."""
+"""The drawings of an evaluation as PNG bytes: reliability, groups of patients."""
 
 from __future__ import annotations
 
@@ -13,15 +13,6 @@ from chest_xray.training.plots import BLUE, GREY, ORANGE, png
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class Curve(NamedTuple):
-    """A line in the unit square, and what is written beside it."""
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    text: str
-    guess: float | None = None  # height of a guess; None where the diagonal is one
 
 
 class Points(NamedTuple):
@@ -47,23 +38,6 @@ class ForestRow(NamedTuple):
     value: float
     ci95: tuple[float, float] | None
     gap: bool
-
-
-def plot_unit_squares(curves: Mapping[str, Curve | None], title: str, across: str, up: str) -> bytes:
-    """One small plot a finding, of a ROC or a precision-recall curve; without a curve it says why in its place."""
-    figure, places = _small_multiples(len(curves), title, across, up)
-    for axes, (finding, curve) in zip(places, curves.items(), strict=True):
-        _dress(axes, finding)
-        if curve is None:
-            axes.text(0.5, 0.5, "one class only", ha="center", va="center", fontsize=8)
-            continue
-        low, high = (0.0, 1.0) if curve.guess is None else (curve.guess, curve.guess)
-        axes.plot([0, 1], [low, high], color=GREY, linewidth=0.8, linestyle=":")
-        axes.plot(curve.x, curve.y, color=BLUE, linewidth=1.5)
-        # A ROC curve leaves the lower right corner free, a precision-recall curve the upper right one.
-        height, align = (0.05, "bottom") if curve.guess is None else (0.95, "top")
-        axes.text(0.97, height, curve.text, ha="right", va=align, fontsize=7.5)
-    return png(figure)
 
 
 def plot_reliability(findings: Mapping[str, Reliability | None], title: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The plots of an evaluation, from its figures and the scores that they were made of."""
+"""The plots of an evaluation, from its figures and the scores that they were made of; report.html has the curves."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from chest_xray.evaluation.drawings import (
-    Curve,
-    ForestRow,
-    Points,
-    Reliability,
-    plot_forest,
-    plot_reliability,
-    plot_unit_squares,
-)
+from chest_xray.evaluation.drawings import ForestRow, Points, Reliability, plot_forest, plot_reliability
 from chest_xray.evaluation.performance import Scored, measurable, scored_finding
 from chest_xray.evaluation.results import Evaluation, FindingMetrics, GroupFigure, Profiles, Subgroup, Subgroups
 from chest_xray.evaluation.results.groups import REAL
@@ -23,20 +15,15 @@ from chest_xray.findings import FINDINGS, describe_source
 from chest_xray.statistics.calibration_error import reliability
 from chest_xray.statistics.metrics import Floats
 
-PLOTS: Final = ("roc.png", "precision-recall.png", "reliability.png", "subgroups.png")
+PLOTS: Final = ("reliability.png", "subgroups.png")
 
 
 def plot_evaluation(evaluation: Evaluation, profiles: Profiles, test: ScoredImages) -> dict[str, bytes]:
     """PNG by file name: `PLOTS`, without the groups where there are none."""
     images = f"Test list, {evaluation.images} {describe_source(evaluation.label_version)}"
-    mean = "n/a" if evaluation.mean.auroc is None else f"{evaluation.mean.auroc:.3f}"
     scored = {FINDINGS[k]: scored_finding(test, k, profiles.findings[FINDINGS[k]]) for k in measurable(test)}
-    rocs = {name: _roc(evaluation.findings[name], scored.get(name)) for name in FINDINGS}
-    precisions = {name: _precision(evaluation.findings[name], scored.get(name)) for name in FINDINGS}
     reliabilities = {name: _reliability(evaluation.findings[name], scored.get(name)) for name in FINDINGS}
     plots = {
-        "roc.png": plot_unit_squares(rocs, f"{images}: mean AUROC {mean}", "false positive rate", "true positive rate"),
-        "precision-recall.png": plot_unit_squares(precisions, f"{images}; dotted: prevalence", "recall", "precision"),
         "reliability.png": plot_reliability(
             reliabilities, f"{images}: orange before calibration, blue after, 15 bins of equally many images"
         ),
@@ -45,30 +32,6 @@ def plot_evaluation(evaluation: Evaluation, profiles: Profiles, test: ScoredImag
     if panels:
         plots["subgroups.png"] = plot_forest(panels, f"{images}, by group; orange: q < {REAL:g} against the rest")
     return plots
-
-
-def _roc(metrics: FindingMetrics, scored: Scored | None) -> Curve | None:
-    if metrics.auroc is None or scored is None:
-        return None
-    from sklearn.metrics import roc_curve
-
-    fpr, tpr, _ = roc_curve(scored.positive, scored.logits)
-    return Curve(fpr, tpr, _text("AUROC", metrics.auroc, metrics.ci95, metrics.positives))
-
-
-def _precision(metrics: FindingMetrics, scored: Scored | None) -> Curve | None:
-    if metrics.auroc is None or metrics.auprc is None or scored is None:
-        return None
-    from sklearn.metrics import precision_recall_curve
-
-    precision, recall, _ = precision_recall_curve(scored.positive, scored.logits)
-    text = _text("AUPRC", metrics.auprc, metrics.auprc_ci95, metrics.positives)
-    return Curve(recall, precision, text, guess=metrics.prevalence)
-
-
-def _text(name: str, value: float, ci95: tuple[float, float] | None, positives: int) -> str:
-    interval = "" if ci95 is None else f"\n{ci95[0]:.2f} to {ci95[1]:.2f}"
-    return f"{name} {value:.2f}{interval}\n{positives} positive"
 
 
 def _reliability(metrics: FindingMetrics, scored: Scored | None) -> Reliability | None:
