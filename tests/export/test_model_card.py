@@ -1,17 +1,21 @@
 """The model card: metadata that Hugging Face reads, every section, and no number that nobody measured."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from jinja2 import Environment, meta
 from tests.support.bundles import GUARD, QUALITY, manifest
 from tests.support.evaluations import evaluation, shift, subgroups
 
 from chest_xray.bundle import Manifest, Normalisation
-from chest_xray.errors import SettingsError
+from chest_xray.errors import BundleError, SettingsError
 from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import Footprint, Rates
 from chest_xray.export.model_card import write_model_card
+from chest_xray.export.model_card.card import TEMPLATE, card_words
+from chest_xray.export.model_card.facts import Facts
 from chest_xray.export.model_card.markdown import table
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
 from chest_xray.training.config import TrainConfig
@@ -176,6 +180,30 @@ def test_carbon_and_cost_are_time_times_stated_rates(bundle_manifest: Manifest) 
 def test_a_rate_that_cannot_be_is_one_line() -> None:
     with pytest.raises(SettingsError, match=r"^--usd-per-hour is -1\.0: Input should be greater than or equal to 0\.$"):
         Rates.from_options({"watts": None, "grid_gco2": None, "usd_per_hour": -1.0})
+
+
+def test_a_template_that_was_edited_amiss_is_one_line(
+    bundle_manifest: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Jinja2 alone would leave an empty place, which nobody sees in a card."""
+    edited = tmp_path / "model_card.md.j2"
+    monkeypatch.setattr("chest_xray.export.model_card.card.TEMPLATE", edited)
+    edited.write_text("---\n{{ card_data }}\n---\n\nSeed {{ seed }}, {{ patience }}")
+    with pytest.raises(
+        BundleError, match=r"^model_card\.md\.j2 names patience, which no card has\. Expected one of aim, "
+    ):
+        card(bundle_manifest)
+    edited.write_text("---\n{{ card_data }}\n---\n\nSeed {{ seed }")
+    with pytest.raises(BundleError, match=r"^model_card\.md\.j2, line 5: unexpected '}'\. Mend the template\.$"):
+        card(bundle_manifest)
+    edited.write_text("---\n{{ card_data }}\n---\n\nSeed {{ seed }}.\n")
+    assert card(bundle_manifest).endswith("\n---\n\nSeed 3.\n")
+
+
+def test_the_template_says_all_that_a_card_knows(bundle_manifest: Manifest) -> None:
+    facts = Facts(bundle_manifest, record(), evaluation(), Footprint(seconds=None, device=None, rates=Rates()))
+    named = meta.find_undeclared_variables(Environment(autoescape=True).parse(TEMPLATE.read_text(encoding="utf-8")))
+    assert named == {"card_data", *card_words(facts)}
 
 
 def test_cells_cannot_break_the_table() -> None:

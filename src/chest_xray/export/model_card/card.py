@@ -1,45 +1,94 @@
 """model_card.md: what a reader must know before trusting a number of this model.
 
 In the form of Hugging Face's model cards: metadata in YAML with a model-index, then the text (Mitchell et al., "Model
-Cards for Model Reporting", FAT* 2019). Made from evaluation.json, the manifest and the run's record alone.
+Cards for Model Reporting", FAT* 2019). Made from evaluation.json, the manifest and the run's record alone. Its prose
+stands in model_card.md.j2, for people who write no code.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
 
 from chest_xray.bundle import Manifest
+from chest_xray.errors import BundleError
 from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import STATED_NOTHING, Footprint, Rates
-from chest_xray.export.model_card.context import AFTER_FIGURES, BEFORE_FIGURES
-from chest_xray.export.model_card.facts import Facts
-from chest_xray.export.model_card.figures import FIGURES
-from chest_xray.export.model_card.groups import GROUPS
+from chest_xray.export.model_card.context import footprint, guard, model
+from chest_xray.export.model_card.facts import Facts, Words
+from chest_xray.export.model_card.figures import calibration, localisation, operating_points, performance, prior, shift
+from chest_xray.export.model_card.groups import shortcuts, subgroups
 from chest_xray.findings import FINDINGS, PHANTOM, describe_source
 from chest_xray.training.run import TrainingRecord
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
+    from huggingface_hub import EvalResult, ModelCardData
 
 MODEL_NAME = "DenseNet121, 14 findings of NIH ChestX-ray14"
+TEMPLATE: Final = files("chest_xray.export.model_card") / "model_card.md.j2"
+_PARTS: Final = (
+    model,
+    performance,
+    operating_points,
+    calibration,
+    shift,
+    prior,
+    localisation,
+    subgroups,
+    shortcuts,
+    guard,
+    footprint,
+)
 
 
 def write_model_card(
     manifest: Manifest, record: TrainingRecord, evaluation: Evaluation, rates: Rates = STATED_NOTHING
 ) -> str:
-    """The card: YAML between two lines of dashes, then Markdown."""
-    footprint = Footprint(seconds=record.seconds, device=record.device, rates=rates)
-    facts = Facts(manifest=manifest, record=record, evaluation=evaluation, footprint=footprint)
-    sections = [section(facts) for section in (*BEFORE_FIGURES, *FIGURES, *GROUPS, *AFTER_FIGURES)]
-    return f"---\n{card_metadata(facts)}\n---\n\n" + "\n\n".join(sections) + "\n"
+    """The card: YAML between two lines of dashes, then Markdown.
+
+    Raises:
+        BundleError: the template cannot be read, or names something that no card has.
+    """
+    from huggingface_hub import ModelCard
+
+    facts = Facts(
+        manifest=manifest,
+        record=record,
+        evaluation=evaluation,
+        footprint=Footprint(seconds=record.seconds, device=record.device, rates=rates),
+    )
+    data, template = card_metadata(facts), TEMPLATE.read_text(encoding="utf-8")
+    words = card_words(facts)
+    _check_names(template, {"card_data", *words})
+    return f"{ModelCard.from_template(data, template_str=template, **words).content}\n"
 
 
-def card_metadata(facts: Facts) -> str:
-    """The YAML of the metadata, with a model-index of the mean and of each finding that has a value."""
+def card_words(facts: Facts) -> Words:
+    """What stands in the template's places, by their names."""
+    parts = {name: word for part in _PARTS for name, word in part(facts).items()}
+    return {"model_name": MODEL_NAME, **parts}
+
+
+def _check_names(template: str, known: set[str]) -> None:
+    """Jinja2 would leave an empty place for a name that nobody gave it."""
+    from jinja2 import Environment, TemplateSyntaxError, meta
+
+    try:
+        named = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
+    except TemplateSyntaxError as error:
+        raise BundleError(f"{TEMPLATE.name}, line {error.lineno}: {error.message}. Mend the template.") from error
+    if unknown := sorted(named - known):
+        raise BundleError(
+            f"{TEMPLATE.name} names {unknown[0]}, which no card has. Expected one of {', '.join(sorted(known))}."
+        )
+
+
+def card_metadata(facts: Facts) -> ModelCardData:
+    """The metadata, with a model-index of the mean and of each finding that has a value."""
     from huggingface_hub import ModelCardData
 
     phantom = facts.evaluation.label_version == PHANTOM
-    data = ModelCardData(
+    return ModelCardData(
         language="en",
         license="apache-2.0",
         library_name="onnx",
@@ -50,7 +99,6 @@ def card_metadata(facts: Facts) -> str:
         model_name=MODEL_NAME,
         eval_results=_results(facts),
     )
-    return data.to_yaml()
 
 
 def _results(facts: Facts) -> list[EvalResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chest_xray.bundle import Manifest
@@ -10,6 +10,9 @@ from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import Footprint
 from chest_xray.findings import PHANTOM
 from chest_xray.training.run import TrainingRecord
+
+# What stands in the template's places, by their names; "" where there is nothing to say.
+Words = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,3 @@ class Facts:
     def phantom(self) -> bool:
         """Whether the images were drawn and not taken."""
         return self.evaluation.label_version == PHANTOM
-
-
-Section = Callable[[Facts], str]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from chest_xray.evaluation.localise.results import LocalisationFigure, LocalisedFinding
-from chest_xray.evaluation.results import FindingCalibration, PriorCorrection
-from chest_xray.export.model_card.facts import Facts, Section
-from chest_xray.export.model_card.markdown import bullets, estimate, known, section, share, table, value_of
+from chest_xray.evaluation.results import FindingCalibration, FindingMetrics
+from chest_xray.export.model_card.facts import Facts, Words
+from chest_xray.export.model_card.markdown import bullets, estimate, known, share, table, value_of
 
 
-def _performance(facts: Facts) -> str:
+def performance(facts: Facts) -> Words:
+    """AUROC and AUPRC of the findings and their mean."""
     evaluation = facts.evaluation
     rows = [
         (
@@ -32,35 +33,34 @@ def _performance(facts: Facts) -> str:
             "",
         )
     )
-    text = (
-        f"Split `{evaluation.split}`, labels {evaluation.label_version}. 95% intervals from "
-        f"{evaluation.bootstrap.rounds} bootstrap rounds over patients."
-    )
-    if mean.left_out:
-        text += f" Not in the mean, because they have fewer than 10 images of one class: {', '.join(mean.left_out)}."
     header = ("finding", "with / without", "AUROC", "AUPRC", "prevalence")
-    return section("Performance", text + "\n\n" + table(header, rows))
+    return {
+        "split": evaluation.split,
+        "label_version": evaluation.label_version,
+        "bootstrap_rounds": f"{evaluation.bootstrap.rounds}",
+        "left_out": ", ".join(mean.left_out),
+        "performance_table": table(header, rows),
+    }
 
 
-def _operating_points(facts: Facts) -> str:
-    text = (
-        f"Chosen on validation images for `{facts.evaluation.aim}`; the table says what the thresholds give on the "
-        "test images, with 95% intervals over patients. PPV and NPV hold for this prevalence only. A finding with "
-        "fewer than 10 validation images of a class has no operating point and is never flagged."
-    )
-    rows = [_flags(name, facts) for name in facts.evaluation.findings]
+def operating_points(facts: Facts) -> Words:
+    """What the thresholds give on the test images, and what they gave on validation images."""
     header = ("finding", "flagged from", "sensitivity", "specificity", "PPV", "NPV", "F1", "TP / FP / FN / TN")
+    rows = [_flags(name, row) for name, row in facts.evaluation.findings.items()]
     validation = [
         f"{name} {point.sensitivity:.2f} / {point.specificity:.2f}"
         for name, profile in facts.manifest.findings.items()
         if (point := profile.operating_point) is not None
     ]
-    below = f"On validation images, sensitivity / specificity: {', '.join(validation) or 'none was chosen'}."
-    return section("Operating points", "\n\n".join([text, table(header, rows), below]))
+    return {
+        "aim": facts.evaluation.aim,
+        "operating_points_table": table(header, rows),
+        "validation_rates": ", ".join(validation),
+    }
 
 
-def _flags(name: str, facts: Facts) -> tuple[str, ...]:
-    found = facts.evaluation.findings[name].at_operating_point
+def _flags(name: str, row: FindingMetrics) -> tuple[str, ...]:
+    found = row.at_operating_point
     if found is None:
         return (name, "never flagged", *[""] * 6)
     counts = found.confusion
@@ -79,14 +79,8 @@ _METHODS: Final = {
 }
 
 
-def _calibration(facts: Facts) -> str:
-    text = (
-        "Brier score and expected calibration error (15 bins of equally many images) of the test images, before (what "
-        "the network itself says) and after calibration on validation images. By chance: the error that true "
-        "probabilities would show in so many images. Not fitted: too few validation images, only the loss's weight is "
-        "undone. A probability holds for the prevalence of the validation images, "
-        "not for another hospital's."
-    )
+def calibration(facts: Facts) -> Words:
+    """Brier score and calibration error of the findings and their mean."""
     rows = [_errors(name, row.calibration) for name, row in facts.evaluation.findings.items()]
     mean = facts.evaluation.mean
     if (found := mean.calibration) is not None:
@@ -95,7 +89,7 @@ def _calibration(facts: Facts) -> str:
             (f"mean of {len(mean.findings)}", "", brier, f"{found.ece_before:.3f} -> {found.ece_after:.3f}", "")
         )
     header = ("finding", "method", "Brier", "ECE", "ECE by chance")
-    return section("Calibration", text + "\n\n" + table(header, rows))
+    return {"calibration_table": table(header, rows)}
 
 
 def _errors(name: str, found: FindingCalibration | None) -> tuple[str, ...]:
@@ -111,61 +105,53 @@ def _errors(name: str, found: FindingCalibration | None) -> tuple[str, ...]:
     )
 
 
-def _shift(facts: Facts) -> str:
-    shift, prior = facts.evaluation.shift, facts.evaluation.prior
-    if shift is None:
-        return section("Shift", "Not measured: there were no validation images to compare with.")
-    warned = shift.warnings or ["No difference meets the rule."]
+def shift(facts: Facts) -> Words:
+    """Test images beside validation images."""
+    found = facts.evaluation.shift
+    if found is None:
+        return {"shift_rule": "", "shift_warnings": "", "shift_table": ""}
     rows = [
         (row.tag, f"{row.validation:.3g}", f"{row.test:.3g}", f"{row.standardised_difference:+.2f}")
-        for row in shift.tags
+        for row in found.tags
     ]
     header = ("tag", "validation", "test", "standardised difference")
-    text = "Thresholds and calibration come from validation images and suit their mix. " + shift.rule
-    return section("Shift", "\n\n".join([text, bullets(*warned), table(header, rows), _prior(prior)]))
+    return {
+        "shift_rule": found.rule,
+        "shift_warnings": bullets(*found.warnings),
+        "shift_table": table(header, rows),
+    }
 
 
-_PRIORS: Final = {
-    "validation": "No prior correction was applied",
-    "test": "Calibrations were moved to the test list's prevalence",
-    "given": "Calibrations were moved to given prevalences",
-}
+def prior(facts: Facts) -> Words:
+    """Which prior correction was applied, and the mean calibration errors with each."""
+    found = facts.evaluation.prior
+    names = ("ece_with_validation_prior", "ece_with_test_prior", "ece_with_estimated_prior")
+    if found is None:
+        return {"prior": "", **dict.fromkeys(names, "")}
+    values = (found.mean_ece_validation, found.mean_ece_known, found.mean_ece_estimated)
+    return {
+        "prior": found.applied,
+        **{name: known(value, "{:.3f}") for name, value in zip(names, values, strict=True)},
+    }
 
 
-def _prior(prior: PriorCorrection | None) -> str:
-    if prior is None:
-        return "Prior correction was not measured."
-    figures = (prior.mean_ece_validation, prior.mean_ece_known, prior.mean_ece_estimated)
-    none, exact, estimated = (known(value, "{:.3f}") for value in figures)
-    return (
-        f"{_PRIORS[prior.applied]}. Mean ECE of the test images: {none} with the validation prevalence, {exact} with "
-        f"the test list's known, {estimated} with it estimated without labels."
-    )
-
-
-def _localisation(facts: Facts) -> str:
+def localisation(facts: Facts) -> Words:
+    """Heat maps against boxes."""
     report = facts.evaluation.localisation
     if report is None:
-        return section("Localisation", "Not measured: no image of the test list has a box.")
-    text = (
-        f"Heat maps against {report.overall.boxes} boxes of {report.overall.images} test images. Beside each share "
-        "stand that of random maps and that of the finding's average place in other patients: a map that does not "
-        "beat the latter has not shown that it looked at the film. The pointing game allows "
-        f"{report.method.tolerance:.1%} of the side; a region is where the map reaches {report.method.region_share:g} "
-        "of its maximum."
-    )
-    missed = [
-        f"{count} boxes of images that {where} were not measured."
-        for count, where in (
-            (report.boxes_without_image, "are not there"),
-            (report.boxes_outside_test, "are not in the test list"),
-        )
-        if count
-    ]
+        names = ("boxes", "images_with_boxes", "boxes_without_image", "boxes_outside_test")
+        return dict.fromkeys((*names, "pointing_tolerance", "region_share", "localisation_table"), "")
     rows = [_place(name, row) for name, row in report.findings.items()] + [_place("all", report.overall)]
     header = ("finding", "boxes", "pointing game", "centre in box", "IoU > 0.25", "IoBB > 0.25")
-    caption = "Cells: share (95% interval); random; average place."
-    return section("Localisation", "\n\n".join([" ".join([text, *missed]), table(header, rows), caption]))
+    return {
+        "boxes": f"{report.overall.boxes}",
+        "images_with_boxes": f"{report.overall.images}",
+        "boxes_without_image": f"{report.boxes_without_image or ''}",
+        "boxes_outside_test": f"{report.boxes_outside_test or ''}",
+        "pointing_tolerance": share(report.method.tolerance),
+        "region_share": f"{report.method.region_share:g}",
+        "localisation_table": table(header, rows),
+    }
 
 
 def _place(name: str, row: LocalisedFinding) -> tuple[str, ...]:
@@ -178,6 +164,3 @@ def _beside(figure: LocalisationFigure) -> str:
     place = "n/a" if figure.average_place is None else f"{figure.average_place:.2f}"
     interval = "" if figure.ci95 is None else f" ({figure.ci95[0]:.2f} to {figure.ci95[1]:.2f})"
     return f"{figure.value:.2f}{interval}; {figure.random:.2f}; {place}"
-
-
-FIGURES: Final[tuple[Section, ...]] = (_performance, _operating_points, _calibration, _shift, _localisation)

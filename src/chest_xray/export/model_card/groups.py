@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from chest_xray.evaluation.results import GroupFigure, Subgroup
 from chest_xray.evaluation.results.groups import REAL
-from chest_xray.export.model_card.facts import Facts, Section
-from chest_xray.export.model_card.markdown import known, section, table
+from chest_xray.export.model_card.facts import Facts, Words
+from chest_xray.export.model_card.markdown import known, table
 
 
-def _subgroups(facts: Facts) -> str:
+def subgroups(facts: Facts) -> Words:
+    """Groups of patients."""
     found = facts.evaluation.subgroups
     if found is None:
-        return section("Subgroups", "Not measured: the test images have no sex, age or view.")
-    text = (
-        "Underdiagnosed: images with any finding in which none is flagged; overdiagnosed: images without one in which "
-        "something is. In brackets 95% intervals; gap: the group's mean AUROC less that of all other images, q its "
-        "p-value adjusted for all groups. Probabilities off: findings whose mean probability less the share of images "
-        f"with them differs from other images', q < {REAL}. {found.method}"
-    )
-    rows = [_group(group) for group in found.groups]
+        names = (
+            "subgroups_measured",
+            "real_below",
+            "fewest_patients",
+            "subgroups_method",
+            "subgroups_table",
+            "groups_left_out",
+        )
+        return dict.fromkeys(names, "")
     header = (
         "group",
         "images / patients",
@@ -30,11 +30,14 @@ def _subgroups(facts: Facts) -> str:
         "underdiagnosed",
         "overdiagnosed",
     )
-    parts = [text, table(header, rows) if rows else f"No group has {found.fewest_patients} patients."]
-    if found.left_out:
-        parts.append(found.not_measured)
-    parts.append("The figures of each finding in each group are in `evaluation.json`.")
-    return section("Subgroups", "\n\n".join(parts))
+    return {
+        "subgroups_measured": "yes",
+        "real_below": f"{REAL}",
+        "fewest_patients": f"{found.fewest_patients}",
+        "subgroups_method": found.method,
+        "subgroups_table": table(header, [_group(group) for group in found.groups]) if found.groups else "",
+        "groups_left_out": found.not_measured,
+    }
 
 
 def _group(group: Subgroup) -> tuple[str, ...]:
@@ -63,14 +66,11 @@ def _figure(figure: GroupFigure | None) -> str:
     )
 
 
-def _shortcuts(facts: Facts) -> str:
+def shortcuts(facts: Facts) -> Words:
+    """What view, border and size alone predict, and the model within one view."""
     found = facts.evaluation.shortcuts
     if found is None:
-        return section("Shortcuts", "Not audited: that needs training images.")
-    text = (
-        f"Logistic regressions that never see the lungs, fitted on {found.training_images} training images. What they "
-        "reach is open to the network too. Within one view, the view tells nothing."
-    )
+        return {"audit_images": "", "shortcuts_table": ""}
     alone = [
         (f"{name} alone: {row.inputs}", known(row.mean_auroc, "{:.3f}", "too few"), str(len(row.findings)), "")
         for name, row in found.alone.items()
@@ -85,7 +85,4 @@ def _shortcuts(facts: Facts) -> str:
         for row in found.within_view
     ]
     header = ("input", "mean AUROC", "findings", "the model on all views, same findings")
-    return section("Shortcuts", text + "\n\n" + table(header, [*alone, *within]))
-
-
-GROUPS: Final[tuple[Section, ...]] = (_subgroups, _shortcuts)
+    return {"audit_images": f"{found.training_images}", "shortcuts_table": table(header, [*alone, *within])}

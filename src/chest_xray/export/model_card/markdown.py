@@ -1,15 +1,10 @@
-"""What a model card's sections are written with: headings, bullets, tables, values."""
+"""What a model card's figures are written with: bullets, tables, values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from chest_xray.evaluation.results import Estimate, Interval
-
-
-def section(heading: str, text: str) -> str:
-    """A section with its heading."""
-    return f"## {heading}\n\n{text}"
 
 
 def bullets(*lines: str) -> str:
