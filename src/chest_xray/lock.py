@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from chest_xray.errors import ChestXrayError, SettingsError
@@ -16,29 +15,27 @@ WAIT_SECONDS = 120.0
 def only_one(path: Path, otherwise: ChestXrayError, *, wait_seconds: float | None = None) -> Iterator[None]:
     """Hold the lock file `path` for the block; raise `otherwise` when another keeps it longer.
 
-    SQLite's own file lock, because it exists on every system and ends with its process, however that ends.
+    The lock is the system's own and ends with its process, however that ends; where a file system has none, no lock is
+    given, because a mere file would stay after a kill.
 
     Raises:
         SettingsError: the lock file cannot be written.
     """
-    with closing(_locked(path, otherwise, WAIT_SECONDS if wait_seconds is None else wait_seconds)):
-        yield
+    from filelock import FileLock, Timeout
 
-
-def _locked(path: Path, otherwise: ChestXrayError, wait_seconds: float) -> sqlite3.Connection:
-    connection = None
+    lock = FileLock(path, timeout=WAIT_SECONDS if wait_seconds is None else wait_seconds, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
-        # A journal on the disk would need room there, and stay after a kill; nothing is ever written that needs one.
-        connection.execute("PRAGMA journal_mode = MEMORY")
-        connection.execute("BEGIN EXCLUSIVE")
-    except (OSError, sqlite3.Error) as error:
-        if connection is not None:
-            connection.close()
-        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise otherwise from error
+        if path.is_file() and path.stat().st_size:
+            raise FileExistsError("it holds something that is no lock")
+        lock.acquire()
+    except Timeout as error:
+        raise otherwise from error
+    except OSError as error:
         raise SettingsError(
             f"The lock file {path} cannot be written ({error}): make its folder writable, or choose another."
         ) from error
-    return connection
+    try:
+        yield
+    finally:
+        lock.release()

@@ -3,11 +3,10 @@
 import json
 import shutil
 import signal
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from tests.support.bundles import film, known_outputs, png, write_bundle
 from tests.support.endpoints import deploy_folder
 from tests.support.processes import run_python
@@ -249,9 +248,9 @@ def test_names_follow_sagemakers_rule(tmp_path: Path, bundles: list[Path], name:
 def test_one_deployment_at_a_time(tmp_path: Path, bundles: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "WAIT_SECONDS", 0.05)
     deploy_folder(tmp_path, bundles[0], endpoint="clinic")
-    other = sqlite3.connect(tmp_path / "endpoints" / "clinic" / "deploy.lock", isolation_level=None)
-    with closing(other):
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(EndpointError, match="Another deployment to clinic is under way"):
-            deploy_folder(tmp_path, bundles[1], endpoint="clinic")
+    with (
+        FileLock(tmp_path / "endpoints" / "clinic" / "deploy.lock"),
+        pytest.raises(EndpointError, match="Another deployment to clinic is under way"),
+    ):
+        deploy_folder(tmp_path, bundles[1], endpoint="clinic")
     assert deploy_folder(tmp_path, bundles[1], endpoint="clinic", version=2).model.version == 2

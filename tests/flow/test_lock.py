@@ -1,7 +1,9 @@
 """The lock file: one process at a time, and the true reason when it cannot be held."""
 
+import errno
+import fcntl
+import os
 import signal
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,7 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
 def test_a_lock_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     (tmp_path / "one.lock").mkdir()
     with (
-        pytest.raises(SettingsError, match=r"one\.lock cannot be written \(unable to open database file\)"),
+        pytest.raises(SettingsError, match=r"one\.lock cannot be written \(.*Is a directory"),
         only_one(tmp_path / "one.lock", BUSY),
     ):
         pass
@@ -69,28 +71,43 @@ def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
         pass
 
 
-def test_a_file_of_something_else_is_not_taken_for_another_process(tmp_path: Path) -> None:
-    (tmp_path / "one.lock").write_text("three years of work" * 100)
-    with pytest.raises(SettingsError, match="file is not a database"), only_one(tmp_path / "one.lock", BUSY):
+def test_a_file_of_something_else_is_not_taken_for_another_process_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "one.lock"
+    path.write_text("three years of work" * 100)
+    with pytest.raises(SettingsError, match="something that is no lock"), only_one(path, BUSY):
         pass
+    assert path.read_text() == "three years of work" * 100
 
 
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR])
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EIO])
 def test_a_disk_that_is_full_or_read_only_is_not_taken_for_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """SQLite's own errors for them, which no test can bring about without a disk of its own."""
+    """The system's own errors for them, which no test can bring about without a disk of its own."""
+    system = os.open
 
-    class Refusing(sqlite3.Connection):
-        def execute(self, *_: object) -> sqlite3.Cursor:
-            error = sqlite3.OperationalError("the disk's reason")
-            error.sqlite_errorcode = code
-            raise error
+    def refusing(path: str | Path, *args: int, **options: int) -> int:
+        if Path(path).name == "one.lock":
+            raise OSError(code, "the disk's reason")
+        return system(path, *args, **options)
 
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Refusing, **options))
+    monkeypatch.setattr(os, "open", refusing)
     with (
-        pytest.raises(SettingsError, match=r"one\.lock cannot be written \(the disk's reason\)"),
+        pytest.raises(SettingsError, match=r"one\.lock cannot be written \(\[Errno \d+\] the disk's reason\)"),
+        only_one(tmp_path / "one.lock", BUSY),
+    ):
+        pass
+
+
+def test_a_disk_without_locks_gives_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that only exists would stay after a kill, and the next process would wait for nobody."""
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with (
+        pytest.raises(SettingsError, match=r"one\.lock cannot be written \(\[Errno \d+\] no locks here\)"),
         only_one(tmp_path / "one.lock", BUSY),
     ):
         pass
