@@ -84,8 +84,6 @@ def evaluate_predictions(
     """
     chosen = choices or Choices()
     test, known = without_known_patients(scores)
-    if len(test) == 0:
-        raise TrainingError("No test image is left to measure. Prepare a folder with a test_list.txt.")
     validation = scores.validation
     priors = priors_for(chosen.prior, test)
     fitted = fit_profiles(
@@ -106,13 +104,7 @@ def evaluate_predictions(
         bootstrap=Bootstrap(rounds=chosen.rounds, seed=chosen.seed),
         mean=mean,
         findings=findings,
-        issues=[
-            *known,
-            *_finding_issues(test, findings),
-            *_validation_issues(fitted),
-            *_not_checked(shortcuts),
-            *issues,
-        ],
+        issues=[*known, *_issues(test, findings, fitted, shortcuts), *issues],
         shift=measure_shift(validation, test, rounds=chosen.rounds, seed=chosen.seed),
         prior=measure_prior_correction(validation, test, fitted.choices, draws, chosen.prior),
         subgroups=measure_subgroups(test, profiles, draws),
@@ -123,9 +115,15 @@ def evaluate_predictions(
 
 
 def without_known_patients(scores: Scores) -> tuple[ScoredImages, list[Issue]]:
-    """The test images whose patients are in no other list; the others are reported and not measured."""
+    """The test images whose patients are in no other list; the others are reported and not measured.
+
+    Raises:
+        TrainingError: none is left.
+    """
     test = scores.test
     known = test.seen_in_training | np.isin(test.patients, scores.validation.patients)
+    if known.all():
+        raise TrainingError("No test image is left to measure. Prepare a folder with a test_list.txt.")
     if not known.any():
         return test, []
     patients = len(np.unique(test.patients[known]))
@@ -134,6 +132,12 @@ def without_known_patients(scores: Scores) -> tuple[ScoredImages, list[Issue]]:
         "not measured."
     )
     return test.of(~known), [Issue(kind="patient_on_both_sides", finding=None, reason=reason)]
+
+
+def _issues(
+    test: ScoredImages, findings: dict[str, FindingMetrics], fitted: FittedProfiles, shortcuts: Shortcuts | None
+) -> list[Issue]:
+    return [*_finding_issues(test, findings), *_validation_issues(fitted), *_not_checked(shortcuts)]
 
 
 def _finding_issues(test: ScoredImages, findings: dict[str, FindingMetrics]) -> list[Issue]:

@@ -100,19 +100,10 @@ def measure_robustness(
     if bundle.manifest.variant in {"bf16", "fp16"}:
         raise BundleError(f"{bundle.root} is computed in {bundle.manifest.variant}. Measure the bundle it came from.")
     rows = shards.rows("test") if images is None else thinned(shards.rows("test"), images)
-    kept, left_out = _measured_findings(shards.labels[rows])
-    if not kept:
-        raise DataError(
-            f"{shards.root}: no finding has {FEWEST_CASES} images with and without it among {len(rows)} test images. "
-            "Measure more with --images."
-        )
+    kept, left_out = _measured_findings(shards, rows)
     eyes = _Eyes(bundle, open_session(bundle.onnx_path), warns)
     clean, seen = _see_all(eyes, shards, rows, perturbations, seed)
     against = _Clean(shards.labels[rows], clean, kept, PatientDraws(shards.patients[rows], rounds=rounds, seed=seed))
-    with progress("Bootstrap over patients", len(seen), "levels") as advance:
-        curves = [
-            Curve(name=one.name, unit=one.unit, levels=_levels(one, against, seen, advance)) for one in perturbations
-        ]
     return Robustness(
         digest=bundle.digest,
         data_hash=shards.data_hash,
@@ -127,7 +118,7 @@ def measure_robustness(
         clean={FINDINGS[k]: float(value) for k, value in zip(kept, against.aurocs, strict=True)},
         clean_warned=clean.shares,
         left_out=left_out,
-        curves=curves,
+        curves=_curves(perturbations, against, seen),
         notes=_notes(bundle, shards),
     )
 
@@ -146,7 +137,9 @@ def _see_all(
     return clean, seen
 
 
-def _measured_findings(labels: NDArray[np.uint8]) -> tuple[list[int], dict[str, str]]:
+def _measured_findings(shards: Shards, rows: NDArray[np.int64]) -> tuple[list[int], dict[str, str]]:
+    """The places of the findings with enough images of each class, and why the others are left out."""
+    labels = shards.labels[rows]
     kept, left_out = [], {}
     for k, name in enumerate(FINDINGS):
         positives = int(labels[:, k].sum())
@@ -157,6 +150,11 @@ def _measured_findings(labels: NDArray[np.uint8]) -> tuple[list[int], dict[str, 
             left_out[name] = (
                 "one class only" if fewer == 0 else f"{fewer} images of one class, fewer than {FEWEST_CASES}"
             )
+    if not kept:
+        raise DataError(
+            f"{shards.root}: no finding has {FEWEST_CASES} images with and without it among {len(rows)} test images. "
+            "Measure more with --images."
+        )
     return kept, left_out
 
 
@@ -195,6 +193,13 @@ class _Clean:
             for block in self.draws.blocks()
         ]
         return np.array([scores.auroc()[0] for scores in ranked]), np.concatenate(rounds)
+
+
+def _curves(
+    perturbations: Sequence[Perturbation], clean: _Clean, seen: dict[tuple[str, float], _Seen]
+) -> list[Curve]:  # fmt: skip
+    with progress("Bootstrap over patients", len(seen), "levels") as advance:
+        return [Curve(name=one.name, unit=one.unit, levels=_levels(one, clean, seen, advance)) for one in perturbations]
 
 
 def _levels(

@@ -19,9 +19,11 @@ from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
 from chest_xray.evaluation.comparison.compare_bundles import shards_for
 from chest_xray.evaluation.comparison.logits import compare_logits
+from chest_xray.evaluation.comparison.results import Comparison
 from chest_xray.evaluation.graph_scores import GraphSession, thinned
 from chest_xray.evaluation.graphs import open_session
 from chest_xray.export.compress.acceptance import agreement_of
+from chest_xray.export.compress.report import MapAgreement
 from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.export.test_time.options import OPTIONS, PLAIN, Film, Option
 from chest_xray.export.test_time.report import TestTime, TestTimeOption
@@ -79,19 +81,8 @@ def measure_test_time(
     options = []
     for name, (logits, cams) in found.items():
         result = compare_logits(shards, rows, plain[0], logits, rounds=rounds, seed=seed)
-        option = ways[name].option
-        options.append(
-            TestTimeOption(
-                name=name,
-                description=option.description,
-                passes=option.passes,
-                ms=times[name],
-                cost=times[name] / plain_ms,
-                mean=result.mean,
-                findings=result.findings,
-                maps=agreement_of(plain[1], cams),
-            )
-        )
+        maps = agreement_of(plain[1], cams)
+        options.append(_measured(ways[name].option, result, maps, times[name], plain_ms))
     return TestTime(
         bundles=[bundle.digest for bundle in opened],
         data_hash=shards.data_hash,
@@ -105,6 +96,21 @@ def measure_test_time(
         plain_ms=plain_ms,
         options=options,
         notes=_notes(opened, shards),
+    )
+
+
+def _measured(
+    option: Option, result: Comparison, maps: MapAgreement, ms: float, plain_ms: float
+) -> TestTimeOption:  # fmt: skip
+    return TestTimeOption(
+        name=option.name,
+        description=option.description,
+        passes=option.passes,
+        ms=ms,
+        cost=ms / plain_ms,
+        mean=result.mean,
+        findings=result.findings,
+        maps=maps,
     )
 
 
