@@ -74,7 +74,7 @@ class Shards:
 
     @classmethod
     def open(cls, root: Path) -> Shards:
-        """Open a folder that prepare-data has finished. Checks everything but the pixels' hashes: see `verify`.
+        """Open a folder that prepare-data has finished. Checks everything but the pixels' hashes.
 
         Raises:
             DataError: unfinished, of another format version, or a file is missing or has another shape.
