@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     engine: Literal["onnxruntime", "openvino"] = Field(
         default="onnxruntime", description="What runs the graph; `openvino` must be installed and must agree."
     )
+    log_format: Literal["json", "text"] | None = Field(
+        default=None, description="A server's log; unset means text on a terminal and JSON lines elsewhere."
+    )
     mlflow_tracking_uri: str | None = Field(
         default=None,
         description="MLflow server for runs and registry; unset means a sqlite file under CXR_HOME.",

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import io
 import json
-import logging
 import os
 import re
 import shutil
@@ -39,7 +38,6 @@ from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.prediction import Prediction
 from chest_xray.records.audit import StreamAudit
-from chest_xray.records.logs import JsonLines
 
 INVOCATIONS = "/invocations"
 PNG = {"content-type": "image/png"}
@@ -333,20 +331,6 @@ def test_ping_answers_at_once_while_every_place_is_taken(
     status, seconds, answers = asyncio.run(ask())
     assert (status, seconds < 0.5) == (200, True)
     assert answers == [200] * 4 + [503] * 16
-
-
-def test_a_log_line_is_json_and_keeps_an_exceptions_message_to_itself() -> None:
-    patient = "DOE^JANE"
-    try:
-        int(patient)
-    except ValueError:
-        record = logging.LogRecord("a", logging.ERROR, "p", 1, "failed\n%s", ("x",), sys.exc_info())
-    line = JsonLines().format(record)
-    fields = json.loads(line)
-    assert "\n" not in line
-    assert "DOE" not in line
-    assert "int(patient)" in line
-    assert (fields["level"], fields["message"], fields["exception"]) == ("ERROR", "failed\nx", "ValueError")
 
 
 def free_port() -> int:

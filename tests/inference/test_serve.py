@@ -100,7 +100,9 @@ def test_the_served_numbers_are_the_predictors_and_ctrl_c_ends_with_0(bundle: Pa
         process.send_signal(signal.SIGINT)
         out, log = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "drained\n")
-    assert f"{response.headers['x-request-id']} POST /v1/predictions 200" in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {line["event"] for line in lines} == {"log"}
+    assert any(f"{response.headers['x-request-id']} POST /v1/predictions 200" in line["message"] for line in lines)
     assert "Traceback" not in log
     (line,) = next((tmp_path / "audit").glob("audit-*.jsonl")).read_text().splitlines()
     entry = json.loads(line)
@@ -173,7 +175,7 @@ def test_a_host_that_others_reach_demands_keys(bundle: Path, tmp_path: Path) -> 
     authorised = PNG | {"authorization": f"Bearer {text}"}
     with running(bundle, tmp_path, host="0.0.0.0") as (process, address):
         assert process.stderr is not None
-        said = [process.stderr.readline() for _ in range(2)]
+        said = [json.loads(process.stderr.readline())["message"] for _ in range(2)]
         url = f"{address}/v1/predictions"
         without = httpx.post(url, content=image, headers=PNG)
         by_another_name = httpx.post(url, content=image, headers=authorised | {"host": "cxr.clinic.example"})

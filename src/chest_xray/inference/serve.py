@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from chest_xray.console import say
 from chest_xray.errors import EndpointError, SettingsError
 from chest_xray.inference.http.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
 from chest_xray.inference.http.boundary import LOOPBACK_HOSTS
@@ -20,6 +18,7 @@ from chest_xray.inference.http.keys import KeyFile
 from chest_xray.prediction import Predictor
 from chest_xray.records.audit import FileAudit
 from chest_xray.records.ground_truth import GroundTruthLog
+from chest_xray.records.logs import start_log
 from chest_xray.settings import Settings
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def serve_when_deployed(
     def look() -> FastAPI:
         predictor = find()
         app = surroundings.application(predictor)
-        say(f"Serving {_title(predictor)} from now on.")
+        surroundings.tell(f"Serving {_title(predictor)} from now on.")
         return app
 
     waiting = Waiting(look, endpoint=endpoint, hosts=surroundings.hosts, access=surroundings.access)
@@ -143,19 +142,21 @@ def serve_when_deployed(
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """What a server has besides its model: who may call, and where it keeps what it must."""
+    """What a server has besides its model: who may call, where it keeps what it must, whom it tells what it does."""
 
     options: ServeOptions
     access: Access
     audit: FileAudit
     ground_truth: GroundTruthLog
+    tell: Callable[[str], None]
 
     @classmethod
     def open(cls, settings: Settings, options: ServeOptions, endpoint: str) -> Self:
         options.check()
         access = choose_access(settings, options)
         home = settings.home_dir
-        return cls(options, access, FileAudit.open(home), GroundTruthLog(home, endpoint))
+        audit, ground_truth = FileAudit.open(home), GroundTruthLog(home, endpoint)
+        return cls(options, access, audit, ground_truth, start_log(settings.log_format))
 
     @property
     def hosts(self) -> frozenset[str] | None:
@@ -179,12 +180,11 @@ class _Surroundings:
 
 
 def _announce(first: str, surroundings: _Surroundings) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    say(first)
-    say(f"{_describe(surroundings.access)} Audit log: {surroundings.audit.folder}")
+    surroundings.tell(first)
+    surroundings.tell(f"{_describe(surroundings.access)} Audit log: {surroundings.audit.folder}")
     options = surroundings.options
     if not options.is_loopback and options.tls is None:
-        say(
+        surroundings.tell(
             "Without TLS, keys and films travel in clear text unless a proxy in front ends TLS. "
             "Give --tls-certificate and --tls-key to end it here."
         )

@@ -1,11 +1,18 @@
-"""The log as JSON lines, with no word of a request in it."""
+"""The log of a server, with no word of a request in it: JSON lines, or lines for a person at a terminal."""
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Literal
+
+LogFormat = Literal["json", "text"]
+_Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class JsonLines(logging.Formatter):
@@ -26,8 +33,33 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields, separators=(",", ":"))
 
 
-def log_json_lines() -> None:
-    """Write the process's log to standard error as JSON lines, from INFO on."""
+class TextLines(logging.Formatter):
+    """For people; of an exception as much as `JsonLines` says."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def formatException(self, ei: _Raised) -> str:  # noqa: N802 (logging's name)
+        """The traceback, then the exception's type."""
+        kind, _, frames = ei
+        return "".join(traceback.format_tb(frames)) + ("" if kind is None else kind.__name__)
+
+
+def start_log(form: LogFormat | None) -> Callable[[str], None]:
+    """Write the process's log to standard error, from INFO on.
+
+    Args:
+        form: None for text where standard error is a terminal, and JSON lines elsewhere.
+
+    Returns:
+        What tells whoever started the server one line: with JSON lines it is one of them.
+    """
+    chosen = form or ("text" if sys.stderr.isatty() else "json")
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(TextLines() if chosen == "text" else JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if chosen == "json":
+        return logging.getLogger("chest_xray.serve").info
+    from chest_xray.console import say  # with rich, which a container has no use for
+
+    return say

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from chest_xray.errors import ChestXrayError, EndpointError, SettingsError
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
-from chest_xray.records.logs import log_json_lines
+from chest_xray.records.logs import start_log
 from chest_xray.settings import ContainerSettings, load_container_settings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _OneLineParser(prog="serve", description="Answer SageMaker's hosting contract.")
     parser.add_argument("command", help="serve")
     parser.add_argument("--model-dir", type=Path, default=Path("/opt/ml/model"), help="default: /opt/ml/model")
-    log_json_lines()
+    start_log("json")
     try:
         options = parser.parse_args(arguments)
         _check_command(options.command)
