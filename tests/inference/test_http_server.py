@@ -1,7 +1,10 @@
 """What one connection may hold: bytes of a head, time for a head, an answer that nobody reads."""
 
 import asyncio
+import inspect
+import re
 import socket
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +14,9 @@ from typing import Any
 import pytest
 import uvicorn
 from tests.support.processes import start_python
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from chest_xray.errors import EndpointError
 from chest_xray.inference.http import server as http_server
 from chest_xray.inference.http.server import MAX_HEAD_BYTES, BoundedConnection
 
@@ -55,6 +60,27 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(http_server, "IDLE_SECONDS", 0.3)
     with serving() as number:
         yield number
+
+
+def test_a_uvicorn_that_changed_is_one_line_that_names_what_is_missing() -> None:
+    """Every name is known to be checked by a class without any."""
+    for kind, names in http_server._NEEDED.items():
+        for name in names:
+            changed = type(kind.__name__, (), {})
+            with pytest.raises(EndpointError) as refused:
+                http_server.check_uvicorn({changed: (name,)})
+            line = f"uvicorn {uvicorn.__version__} has no {kind.__name__}.{name}, on which the bounds of a connection rest. "
+            assert str(refused.value) == line + "Install the uvicorn that `pip check` asks for."
+
+
+def test_every_name_of_uvicorns_that_is_used_is_checked() -> None:
+    """Held to the code: what `super()` and `self` are asked for and the subclasses do not define themselves."""
+    for kind, base in ((BoundedConnection, HttpToolsProtocol), (http_server._DrainingServer, uvicorn.Server)):
+        source = textwrap.dedent(inspect.getsource(kind))
+        used = set(re.findall(r"(?:self|super\(\))\.(\w+)", source)) - {"__init__"}
+        own = set(vars(kind)) | set(re.findall(r"self\.(\w+)(?:: [^=\n]+)? = ", source))
+        inherited = {name for name in used if name not in own or hasattr(base, name)}
+        assert inherited <= set(http_server._NEEDED[base]), kind
 
 
 def connect(port: int, receive_buffer: int | None = None) -> socket.socket:

@@ -22,12 +22,62 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from chest_xray.errors import EndpointError
+
 DRAIN_SECONDS: Final = 25  # SageMaker kills a container 30 s after SIGTERM
 NOTICE_SECONDS: Final = 1.0
 MAX_HEAD_BYTES: Final = 32 * 1024
 HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 5
 LINGER_SECONDS: Final = 2.0
+
+# What `BoundedConnection` and `_DrainingServer` override, call or set. Uvicorn promises none of it.
+_NEEDED: Final[dict[type, tuple[str, ...]]] = {
+    HttpToolsProtocol: (
+        "connection_made",
+        "connection_lost",
+        "data_received",
+        "on_headers_complete",
+        "on_body",
+        "on_message_complete",
+        "send_400_response",
+        "on_response_complete",
+        "pause_writing",
+        "resume_writing",
+        "timeout_keep_alive_handler",
+        "timeout_keep_alive_task",
+        "_unset_keepalive_if_required",
+        "cycle",
+        "headers",
+        "loop",
+        "transport",
+        "url",
+    ),
+    RequestResponseCycle: ("response_complete",),
+    uvicorn.Server: ("handle_exit", "on_tick", "should_exit", "_captured_signals"),
+}
+
+
+def check_uvicorn(needed: dict[type, tuple[str, ...]]) -> None:
+    """Hold uvicorn's classes to the methods and attributes that are leant on: without one, a bound would not hold.
+
+    Raises:
+        EndpointError: one is not there.
+    """
+    for kind, names in needed.items():
+        # Attributes of an object are found by the names that the methods of its class use.
+        used = {
+            name for method in vars(kind).values() if hasattr(method, "__code__") for name in method.__code__.co_names
+        }
+        for name in names:
+            if name not in used and not hasattr(kind, name):
+                raise EndpointError(
+                    f"uvicorn {uvicorn.__version__} has no {kind.__name__}.{name}, on which the bounds of a connection "
+                    "rest. Install the uvicorn that `pip check` asks for."
+                )
+
+
+check_uvicorn(_NEEDED)
 
 
 def run_server(
