@@ -69,8 +69,10 @@ def test_a_uvicorn_that_changed_is_one_line_that_names_what_is_missing() -> None
             changed = type(kind.__name__, (), {})
             with pytest.raises(EndpointError) as refused:
                 http_server.check_uvicorn({changed: (name,)})
-            line = f"uvicorn {uvicorn.__version__} has no {kind.__name__}.{name}, on which the bounds of a connection rest. "
-            assert str(refused.value) == line + "Install the uvicorn that `pip check` asks for."
+            assert str(refused.value) == (
+                f"uvicorn {uvicorn.__version__} has no {kind.__name__}.{name}, on which the bounds of a connection "
+                "rest. Install the uvicorn that `pip check` asks for."
+            )
 
 
 def test_every_name_of_uvicorns_that_is_used_is_checked() -> None:
