@@ -5,12 +5,15 @@ An explicit argument wins over the environment, the environment over the default
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chest_xray.errors import SettingsError
+
+# What a model, its endpoint and the experiment of its runs are called where nobody gives a name.
+DEFAULT_MODEL: Final = "chest-xray"
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 

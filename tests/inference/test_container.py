@@ -29,15 +29,17 @@ from tests.support.bundles import film, png, write_bundle
 from tests.support.processes import environment, run_python
 
 from chest_xray.bundle import load_bundle
+from chest_xray.errors import EndpointError
 from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api.app import create_app
-from chest_xray.inference.container.__main__ import compose
+from chest_xray.inference.container.__main__ import compose, serve_container
 from chest_xray.inference.container.invocations import ATTRIBUTES
 from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.prediction import Prediction
 from chest_xray.records.audit import StreamAudit
+from chest_xray.settings import ContainerSettings
 
 INVOCATIONS = "/invocations"
 PNG = {"content-type": "image/png"}
@@ -487,6 +489,14 @@ def test_what_cannot_be_served_ends_with_2_and_one_line(
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
+
+
+def test_a_port_in_use_names_the_variable_that_chooses_another(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle").root
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EndpointError, match=rf"Port {port} on this machine is in use\. .*SAGEMAKER_BIND_TO_PORT"):
+            serve_container(bundle, ContainerSettings(bind_to_port=port))
 
 
 IMPORTS = """

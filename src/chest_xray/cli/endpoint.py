@@ -11,10 +11,11 @@ import typer
 
 from chest_xray.backends import get_backend
 from chest_xray.cli.compress import DeployVariant
-from chest_xray.cli.options import DEFAULT_MODEL, EndpointName, Json, ModelName
+from chest_xray.cli.options import EndpointName, Json, ModelName
 from chest_xray.console import print_json, say
 from chest_xray.errors import NotDeployedError
-from chest_xray.settings import load_settings
+from chest_xray.inference.http.bounds import DEADLINE_SECONDS, QUEUE
+from chest_xray.settings import DEFAULT_MODEL, load_settings
 
 
 def deploy(
@@ -72,8 +73,10 @@ def serve(
         str, typer.Option(help="IP address; one that others reach demands API keys or a trusted proxy.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8000,
-    deadline: Annotated[float, typer.Option(help="Seconds from a request's last byte to its answer.")] = 30.0,
-    queue: Annotated[int, typer.Option(help="Requests in progress, waiting ones included; others get a 503.")] = 64,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds from a request's last byte to its answer.")
+    ] = DEADLINE_SECONDS,
+    queue: Annotated[int, typer.Option(help="Requests in progress, waiting ones included; others get a 503.")] = QUEUE,
     tls_certificate: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM, unencrypted.")] = None,
     wait: Annotated[

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chest_xray.cli.options import DEFAULT_MODEL, EndpointName, Json
+from chest_xray.cli.options import EndpointName, Json
 from chest_xray.console import print_json, say
-from chest_xray.settings import load_settings
+from chest_xray.settings import DEFAULT_MODEL, load_settings
 
 if TYPE_CHECKING:
     from chest_xray.monitoring.agreement import Agreement

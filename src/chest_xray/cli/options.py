@@ -8,13 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-
-DEFAULT_MODEL: Final = "chest-xray"
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
 EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]

@@ -12,9 +12,9 @@ import typer
 
 from chest_xray.backends import get_backend
 from chest_xray.cli.compare import Force, TestData
-from chest_xray.cli.options import DEFAULT_MODEL, Json, ModelName
+from chest_xray.cli.options import Json, ModelName
 from chest_xray.console import print_json
-from chest_xray.settings import load_settings
+from chest_xray.settings import DEFAULT_MODEL, load_settings
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ApprovalStatus, ModelVersion

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import socket
 import ssl
@@ -11,22 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from chest_xray.errors import EndpointError, SettingsError
+from chest_xray.errors import SettingsError
 from chest_xray.inference.http.access import Access, EitherAccess, KeyAccess, OpenAccess, ProxyAccess
 from chest_xray.inference.http.boundary import LOOPBACK_HOSTS
+from chest_xray.inference.http.bounds import DEADLINE_SECONDS, QUEUE
 from chest_xray.inference.http.keys import KeyFile
+from chest_xray.inference.http.listen import listen
 from chest_xray.prediction import Predictor
 from chest_xray.records.audit import FileAudit
 from chest_xray.records.ground_truth import GroundTruthLog
 from chest_xray.records.logs import start_log
-from chest_xray.settings import Settings
+from chest_xray.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-DEFAULT_ENDPOINT: Final = "chest-xray"
-DEADLINE_SECONDS: Final = 30.0
-QUEUE: Final = 64
 _MAX_DEADLINE: Final = 600.0
 _MAX_QUEUE: Final = 10_000
 
@@ -93,7 +91,7 @@ class ServeOptions:
         return ipaddress.ip_address(self.address).is_loopback
 
 
-def serve(predictor: Predictor, settings: Settings, options: ServeOptions, *, endpoint: str = DEFAULT_ENDPOINT) -> None:
+def serve(predictor: Predictor, settings: Settings, options: ServeOptions, *, endpoint: str = DEFAULT_MODEL) -> None:
     """Answer until a signal; returns once requests under way are done. Feedback is kept under the name `endpoint`.
 
     Raises:
@@ -236,21 +234,7 @@ def _check_tls(certificate: Path, key: Path) -> None:
 
 
 def _listen(options: ServeOptions) -> socket.socket:
-    address, port = options.address, options.port
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    both = address == "::" and socket.has_dualstack_ipv6()
-    try:
-        return socket.create_server((address, port), family=family, backlog=2048, dualstack_ipv6=both)
-    except OSError as error:
-        raise EndpointError(_refusal(options.host, port, error)) from error
-
-
-def _refusal(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is in use. Stop what runs there or choose another with --port."
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine. Choose another with --host."
-    return f"Port {port} on {host} cannot be had: {error.strerror}. Choose another with --port."
+    return listen(options.address, options.port, host=options.host, choose_port="--port")
 
 
 def _title(predictor: Predictor) -> str:

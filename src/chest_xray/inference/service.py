@@ -24,13 +24,13 @@ from chest_xray.errors import ImageError, UnlikeTrainingError
 from chest_xray.images.decode import decode_full
 from chest_xray.images.film import FullFilm
 from chest_xray.images.limits import Limits
+from chest_xray.inference.http.bounds import DEADLINE_SECONDS
 from chest_xray.inference.http.problems import ApiError, image_code
 from chest_xray.prediction import ModelIdentity, Prediction, Predictor
 from chest_xray.records.audit import Audit, AuditEntry
 from chest_xray.records.metrics import Metrics
 
 _T = TypeVar("_T")
-DEADLINE_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 5
 
 

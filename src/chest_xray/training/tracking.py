@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 
 from chest_xray.errors import TrainingError
 from chest_xray.mlflow_store import configure_mlflow, experiment_id, one_line_errors
+from chest_xray.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-    from chest_xray.settings import Settings
-
-EXPERIMENT = "chest-xray"
 
 
 class Tracker:
@@ -31,7 +28,7 @@ class Tracker:
         """Create a run with its parameters."""
         client = configure_mlflow(settings)
         with one_line_errors(settings, TrainingError):
-            run_id = client.create_run(experiment_id(client, settings, EXPERIMENT), run_name=name).info.run_id
+            run_id = client.create_run(experiment_id(client, settings, DEFAULT_MODEL), run_name=name).info.run_id
             for key, value in params.items():
                 client.log_param(run_id, key, value)
         return cls(client, settings, run_id)

@@ -36,8 +36,9 @@ from chest_xray.inference.api.predictions import add_predictions
 from chest_xray.inference.http.access import OPEN_PATHS, Access, AccessControl, OpenAccess
 from chest_xray.inference.http.admission import Admission, AdmissionControl, AdmissionLimits, draining
 from chest_xray.inference.http.boundary import LOOPBACK_HOSTS, Boundary
+from chest_xray.inference.http.bounds import DEADLINE_SECONDS
 from chest_xray.inference.http.problems import ApiError, add_problem_handlers, problem_response
-from chest_xray.inference.service import DEADLINE_SECONDS, PredictionService
+from chest_xray.inference.service import PredictionService
 from chest_xray.prediction import Predictor
 from chest_xray.records.audit import Audit
 from chest_xray.records.ground_truth import GroundTruthLog

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from chest_xray.errors import ChestXrayError, EndpointError, SettingsError
+from chest_xray.errors import ChestXrayError, SettingsError
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.records.logs import start_log
 from chest_xray.settings import ContainerSettings, load_container_settings
@@ -65,6 +64,7 @@ def serve_container(model_dir: Path, settings: ContainerSettings) -> None:
         BundleError: `model_dir` holds no bundle that can be trusted.
         EndpointError: the port cannot be had.
     """
+    from chest_xray.inference.http.listen import listen
     from chest_xray.inference.http.server import run_server
     from chest_xray.inference.predictor import OnnxPredictor
     from chest_xray.records.audit import StreamAudit
@@ -73,7 +73,8 @@ def serve_container(model_dir: Path, settings: ContainerSettings) -> None:
     audit = StreamAudit(sys.stdout.buffer)
     longest = MAX_BATCH_ANSWER_BYTES if settings.batch else MAX_ANSWER_BYTES
     app, admission = compose(predictor, audit, max_answer_bytes=longest)
-    with _listen(settings.bind_to_port) as listener:
+    # Every interface: the contract asks for it.
+    with listen("", settings.bind_to_port, host="this machine", choose_port="SAGEMAKER_BIND_TO_PORT") as listener:
         _log.info(
             "model %s answers on port %d; image key %s of the audit lines lives as long as this process",
             predictor.identity.digest[:12],
@@ -113,13 +114,6 @@ def _check_command(command: str) -> None:
         raise SettingsError("This container serves. Train with `python -m chest_xray.training.container`.")
     if command != "serve":
         raise SettingsError(f"The command is {command[:40]!r}; expected serve.")
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("", port), backlog=2048)  # every interface: the contract asks for it
-    except OSError as error:
-        raise EndpointError(f"Port {port} cannot be had: {error.strerror}. Stop what uses it.") from error
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Final, Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chest_xray.inference.http.bounds import QUEUE
 from chest_xray.inference.http.problems import ApiError, problem_response
 from chest_xray.records.metrics import Metrics
 
@@ -33,7 +34,7 @@ class AdmissionLimits:
     have come after `body_seconds`, and `body_seconds_per_mib` for each MiB of it.
     """
 
-    requests: int = 64
+    requests: int = QUEUE
     body_bytes: int = 256 * _MIB
     body_seconds: float = 10.0
     body_seconds_per_mib: float = 1.0
