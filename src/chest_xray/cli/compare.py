@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from chest_xray.backends import get_backend
-from chest_xray.cli.options import Json
+from chest_xray.cli.options import Json, Rounds
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.settings import Settings, load_settings
+from chest_xray.statistics import ROUNDS
 
 if TYPE_CHECKING:
     from chest_xray.bundle import Bundle
@@ -33,7 +34,7 @@ def compare(
     a: Side,
     b: Side,
     data: Annotated[list[Path], typer.Option("--data", help=_DATA_HELP)],
-    rounds: Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")] = 2000,
+    rounds: Rounds = ROUNDS,
     output: Annotated[
         Path | None, typer.Option(help="Folder for comparison.json and a plot; by default none is written.")
     ] = None,

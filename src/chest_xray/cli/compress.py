@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from chest_xray.bundle import Variant
-from chest_xray.cli.options import Json
+from chest_xray.cli.options import Json, Rounds
 from chest_xray.console import print_json, say
+from chest_xray.statistics import ROUNDS
 
 DeployVariant = Annotated[
     Variant | None, typer.Option("--variant", help="A compressed graph in the version's bundle, from compress.")
@@ -25,7 +26,7 @@ def compress(
     method: Annotated[
         Variant, typer.Option(help="int8 by ONNX Runtime; bf16 and fp16 by OpenVINO, where the processor has them.")
     ] = "int8",
-    rounds: Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")] = 2000,
+    rounds: Rounds = ROUNDS,
     json: Json = False,
 ) -> None:
     """Make a smaller, faster graph of a bundle; it is written only if it keeps AUROC and heat maps.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chest_xray.cli.options import Json
+from chest_xray.cli.options import Json, Rounds
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.settings import load_settings
+from chest_xray.statistics import ROUNDS
 
 if TYPE_CHECKING:
     from chest_xray.evaluation.results import Evaluation
@@ -33,7 +34,7 @@ def evaluate(
             "of numbers by finding."
         ),
     ] = "validation",
-    rounds: Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")] = 2000,
+    rounds: Rounds = ROUNDS,
     json: Json = False,
 ) -> None:
     """Calibrate a run on validation images, and measure it on the test list: all of it, and by groups of patients.

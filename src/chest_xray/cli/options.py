@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
 EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
 ModelName = Annotated[str, typer.Option("--model-name", help="Name in the registry.")]
+Rounds = Annotated[int, typer.Option("--rounds", min=100, help="Bootstrap rounds over patients.")]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]

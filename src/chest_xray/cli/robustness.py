@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chest_xray.cli.options import Json
+from chest_xray.cli.options import Json, Rounds
 from chest_xray.console import print_json, say
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def robustness(
         Path | None, typer.Option(help="Folder for robustness.json and robustness.png; by default BUNDLE-robustness.")
     ] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Of the test list, evenly spaced; by default all.")] = None,
-    rounds: Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")] = 1000,
+    rounds: Rounds = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap, of noise and of which side is cropped.")] = 0,
     json: Json = False,
 ) -> None:

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chest_xray.cli.options import Json
+from chest_xray.cli.options import Json, Rounds
 from chest_xray.console import print_json, say
+from chest_xray.statistics import ROUNDS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from chest_xray.export.test_time.report import TestTime
 
-Rounds = Annotated[int, typer.Option(min=100, help="Bootstrap rounds over patients.")]
-
 
 def ensemble(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of two bundles or more, from export.")],
     data: Annotated[Path, typer.Option("--data", help="The shards of their training.")],
     output: Annotated[Path, typer.Option(help="New folder for the bundle.")],
-    rounds: Rounds = 2000,
+    rounds: Rounds = ROUNDS,
     json: Json = False,
 ) -> None:
     """Make one bundle of several: one graph, mean logits and heat maps, calibrated and evaluated anew.
@@ -41,7 +40,7 @@ def measure_options(
     bundle: Annotated[list[Path], typer.Option(help="Folder of a bundle; once more for each other ensemble member.")],
     data: Annotated[Path, typer.Option("--data", help="Shards with the test images.")],
     images: Annotated[int | None, typer.Option(min=1, help="Of the test list, evenly spaced; by default all.")] = None,
-    rounds: Rounds = 2000,
+    rounds: Rounds = ROUNDS,
     output: Annotated[Path | None, typer.Option(help="Folder for test_time.json; by default none is written.")] = None,
     json: Json = False,
 ) -> None:

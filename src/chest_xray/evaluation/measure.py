@@ -31,9 +31,8 @@ from chest_xray.evaluation.results import (
 )
 from chest_xray.evaluation.scored import ScoredImages, Scores
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import ROUNDS
 from chest_xray.statistics.metrics import PatientDraws
-
-ROUNDS = 2000
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from chest_xray.evaluation.results import (
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.evaluation.shares import ratio_rounds, share_estimate, share_interval
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import (
     BINS,
     brier_score,
@@ -35,7 +36,7 @@ from chest_xray.statistics.calibration_error import (
 )
 from chest_xray.statistics.clustered import auroc_interval, clustered_auroc
 from chest_xray.statistics.intervals import effective_cases
-from chest_xray.statistics.metrics import Bootstrapped, Floats, PatientDraws, bootstrap_ranks, interval95, rank_interval
+from chest_xray.statistics.metrics import Bootstrapped, PatientDraws, bootstrap_ranks, interval95, rank_interval
 
 _ERRORS: Final = 2 + BINS
 

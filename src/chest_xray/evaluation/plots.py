@@ -12,8 +12,8 @@ from chest_xray.evaluation.results import Evaluation, FindingMetrics, GroupFigur
 from chest_xray.evaluation.results.groups import REAL
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.findings import FINDINGS, describe_source
+from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import reliability
-from chest_xray.statistics.metrics import Floats
 
 PLOTS: Final = ("reliability.png", "subgroups.png")
 

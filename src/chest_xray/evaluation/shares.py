@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.evaluation.results import Estimate
+from chest_xray.statistics import Floats
 from chest_xray.statistics.intervals import wilson
-from chest_xray.statistics.metrics import Floats, interval95
+from chest_xray.statistics.metrics import interval95
 
 
 def ratio_rounds(hits: Floats, of: Floats) -> Floats:

@@ -19,6 +19,7 @@ from chest_xray.errors import TrainingError
 from chest_xray.evaluation.graph_scores import GraphScores, GraphSession, run_graph, thinned
 from chest_xray.export.fit_poses import POSE_IMAGES, fit_poses
 from chest_xray.images.coarse import grey_range, thumbnail
+from chest_xray.statistics import Floats
 
 FALSE_REFUSAL_RATE: Final = 0.01
 GUARD_IMAGES: Final = 5000
@@ -26,8 +27,6 @@ COMPONENTS: Final = 32
 FEWEST_IMAGES: Final = 8
 # 4 of 8 bits: what a film of less shows is noise.
 BLANK_RANGE: Final = 16.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

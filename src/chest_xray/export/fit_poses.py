@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from chest_xray.console import progress
 from chest_xray.data.shards import Shards
 from chest_xray.images.coarse import thumbnail
+from chest_xray.statistics import Floats
 
 # Their thumbnails in all poses are 115 MB.
 POSE_IMAGES: Final = 1000
 # Of the scales tried on real films, alone and together, this one told most crops at one false warning in a hundred.
 CROP_SIDE: Final = 0.65
-
-Floats = NDArray[np.float64]
 
 
 def in_each_pose(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

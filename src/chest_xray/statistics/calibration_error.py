@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chest_xray.statistics import Floats
 from chest_xray.statistics.intervals import wilson
 
 BINS: Final = 15
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chest_xray.statistics import Floats
 from chest_xray.statistics.intervals import Z95, effective_cases, logit_interval, t95, two_sided_p, wilson
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

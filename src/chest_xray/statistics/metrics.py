@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from chest_xray.console import progress
 from chest_xray.cpus import available_cpus
+from chest_xray.statistics import Floats
 from chest_xray.statistics.intervals import logit_interval
-
-Floats = NDArray[np.float64]
 
 _ROUNDS_AT_ONCE = 50
 

@@ -15,10 +15,10 @@ from chest_xray.bundle import AIM_PATTERN, OperatingPoint
 from chest_xray.errors import SettingsError
 from chest_xray.evaluation.calibration.calibrate import enough_cases
 from chest_xray.evaluation.shares import ratio_rounds, share_interval
+from chest_xray.statistics import Floats
 from chest_xray.statistics.metrics import PatientDraws
 
 YOUDEN: Final = "youden"
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from chest_xray.evaluation.performance import calibration_errors, measurable
 from chest_xray.evaluation.results import CalibrationErrors, FindingPrior, PriorCorrection, PriorEffect
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import calibration_columns
-from chest_xray.statistics.metrics import Floats, PatientDraws
+from chest_xray.statistics.metrics import PatientDraws
 
 Prior = str | Mapping[str, float]
 

@@ -13,14 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from chest_xray.bundle import Calibration
 from chest_xray.errors import SettingsError
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import Floats
 
-Floats = NDArray[np.float64]
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 _MOST_STEPS = 1000

@@ -14,6 +14,7 @@ from chest_xray.evaluation.calibration.priors import move_prior
 from chest_xray.evaluation.results import Profiles
 from chest_xray.evaluation.scored import Origin, ScoredImages
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import ROUNDS
 from chest_xray.statistics.metrics import PatientDraws
 
 
@@ -31,7 +32,7 @@ def fit_profiles(
     *,
     aim: str = YOUDEN,
     priors: dict[str, float] | None = None,
-    rounds: int = 2000,
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> FittedProfiles:
     """Calibrate each finding and choose its operating point.

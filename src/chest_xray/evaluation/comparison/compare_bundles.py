@@ -16,8 +16,7 @@ from chest_xray.errors import BundleError, DataError
 from chest_xray.evaluation.comparison.paired import ScoredImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
 from chest_xray.evaluation.graph_scores import run_graph
-
-ROUNDS = 2000
+from chest_xray.statistics import ROUNDS
 
 
 def compare_bundles(

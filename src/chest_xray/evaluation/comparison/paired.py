@@ -18,7 +18,8 @@ from chest_xray.evaluation.comparison.results import (
 )
 from chest_xray.evaluation.groups.tags import Group, groups_of
 from chest_xray.findings import FINDINGS
-from chest_xray.statistics.metrics import Floats, RankedScores, interval95
+from chest_xray.statistics import Floats
+from chest_xray.statistics.metrics import RankedScores, interval95
 
 _ROUNDS_AT_ONCE = 50
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from chest_xray.evaluation.results import PrevalenceShift, Shift, TagShift
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.findings import FINDINGS
-from chest_xray.statistics.metrics import Floats, PatientDraws, interval95
+from chest_xray.statistics import Floats
+from chest_xray.statistics.metrics import PatientDraws, interval95
 
 LARGE_DIFFERENCE: Final = 0.1
 LARGE_ODDS_RATIO: Final = 1.25

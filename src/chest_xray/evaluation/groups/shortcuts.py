@@ -19,7 +19,8 @@ from chest_xray.evaluation.graph_scores import thinned
 from chest_xray.evaluation.results import Estimate, Shortcut, Shortcuts, WithinView
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.findings import FINDINGS
-from chest_xray.statistics.clustered import Floats, auroc_interval, clustered_auroc
+from chest_xray.statistics import Floats
+from chest_xray.statistics.clustered import auroc_interval, clustered_auroc
 
 Input = Literal["view", "border", "size"]
 # More images would not change a regression on at most 64 numbers.

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from chest_xray.evaluation.html_report.charts import Curve, Dot, Floats, thinned
+from chest_xray.evaluation.html_report.charts import Curve, Dot, thinned
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import Floats
 from chest_xray.statistics.intervals import wilson
 
 _BINS = 10

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.data.shards import Shards
-from chest_xray.evaluation.localise.regions import Floats
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.evaluation.localise.regions import Floats, Marks, StackedMarks, find_marks
+from chest_xray.evaluation.localise.regions import Marks, StackedMarks, find_marks
 from chest_xray.images.class_maps import evidence
+from chest_xray.statistics import Floats
 
 RANDOM_DRAWS = 1000
 

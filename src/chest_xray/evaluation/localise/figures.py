@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.evaluation.localise.regions import MEASURES, Floats
+from chest_xray.evaluation.localise.regions import MEASURES
 from chest_xray.evaluation.localise.results import (
     FEWEST_BOXES,
     THRESHOLDS,
@@ -17,6 +17,7 @@ from chest_xray.evaluation.localise.results import (
     LocalisedFinding,
 )
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import Floats
 
 
 @dataclass(frozen=True, slots=True)

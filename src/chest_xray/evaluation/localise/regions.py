@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from chest_xray.evaluation.localise.results import REGION_SHARE, THRESHOLDS
-
-Floats = NDArray[np.float64]
+from chest_xray.statistics import Floats
 
 _OVERLAPS: Final = tuple(f"{kind} {threshold}" for kind in ("iou", "iobb") for threshold in THRESHOLDS)
 MEASURES: Final = ("pointing", "strict", "centre", *_OVERLAPS)

@@ -21,7 +21,8 @@ from chest_xray.evaluation.graphs import open_session
 from chest_xray.evaluation.robustness.perturbations import PERTURBATIONS, Film, Perturbation, generator
 from chest_xray.evaluation.robustness.report import Change, Curve, Level, Robustness, Warned
 from chest_xray.findings import FINDINGS
-from chest_xray.statistics.metrics import Floats, PatientDraws, RankedScores, interval95
+from chest_xray.statistics import Floats
+from chest_xray.statistics.metrics import PatientDraws, RankedScores, interval95
 
 ROUNDS: Final = 1000
 _BATCH: Final = 16

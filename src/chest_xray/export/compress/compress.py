@@ -30,8 +30,7 @@ from chest_xray.export.compress.report import Compression
 from chest_xray.export.compress.search import choose_layers
 from chest_xray.export.compress.variant import Trial, refusals, write_variant
 from chest_xray.export.fit_guard import fit_guard
-
-ROUNDS = 2000
+from chest_xray.statistics import ROUNDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.export.ensemble.report import Ensemble, Member
 from chest_xray.files import sha256_of
 from chest_xray.findings import FINDINGS
+from chest_xray.statistics import ROUNDS
 
 REPORT: Final = "ensemble.json"
-ROUNDS: Final = 2000
 LARGEST_DIFFERENCE: Final = 1e-4
 _FILMS: Final = 8
 

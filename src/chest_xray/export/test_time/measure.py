@@ -27,8 +27,8 @@ from chest_xray.export.compress.report import MapAgreement
 from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.export.test_time.options import OPTIONS, PLAIN, Film, Option
 from chest_xray.export.test_time.report import TestTime, TestTimeOption
+from chest_xray.statistics import ROUNDS
 
-ROUNDS: Final = 2000
 TIMED_FILMS: Final = 20
 _WARM_UP: Final = 3
 
