@@ -14,7 +14,7 @@ from tests.support.processes import run_cxr
 
 from chest_xray.backends import get_backend
 from chest_xray.backends.base import Backend
-from chest_xray.bundle import Bundle
+from chest_xray.bundle import Bundle, Interval
 from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.errors import GateError, SettingsError
 from chest_xray.evaluation.comparison.results import (
@@ -28,7 +28,6 @@ from chest_xray.promotion.gate import GateRules, GateVerdict, judge, judge_first
 from chest_xray.settings import Settings
 
 RULES = GateRules()
-Interval = tuple[float, float]
 
 
 def difference(value: float, ci95: Interval | None, cases: int = 500) -> Difference:

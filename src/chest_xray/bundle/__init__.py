@@ -19,6 +19,7 @@ from chest_xray.bundle.manifest import (
     Frozen,
     Golden,
     GuardProfile,
+    Interval,
     Manifest,
     Normalisation,
     OperatingPoint,
@@ -26,6 +27,7 @@ from chest_xray.bundle.manifest import (
     Provenance,
     QualityProfile,
     Sha256,
+    ShareInterval,
     Variant,
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "Frozen",
     "Golden",
     "GuardProfile",
+    "Interval",
     "Manifest",
     "Normalisation",
     "OperatingPoint",
@@ -49,6 +52,7 @@ __all__ = [
     "Provenance",
     "QualityProfile",
     "Sha256",
+    "ShareInterval",
     "Variant",
     "hash_files",
     "load_bundle",

@@ -19,6 +19,10 @@ AIM_PATTERN = r"^(youden|f1|sensitivity=0?\.\d*[1-9]\d*)$"
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+Interval = tuple[float, float]  # lower end, upper end
+ShareInterval = tuple[Probability, Probability]
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -58,10 +62,10 @@ class OperatingPoint(Frozen):
     aim: Annotated[str, Field(pattern=AIM_PATTERN)]
     sensitivity: Probability
     specificity: Probability
-    sensitivity_ci95: tuple[Probability, Probability] | None = Field(
+    sensitivity_ci95: ShareInterval | None = Field(
         default=None, description="95% interval over patients of this threshold; choosing it is not in it."
     )
-    specificity_ci95: tuple[Probability, Probability] | None = Field(default=None, description="As above.")
+    specificity_ci95: ShareInterval | None = Field(default=None, description="As above.")
 
 
 class FindingProfile(Frozen):
@@ -70,7 +74,7 @@ class FindingProfile(Frozen):
     calibration: Calibration
     operating_point: OperatingPoint | None
     auroc: Probability | None = None
-    auroc_ci95: tuple[Probability, Probability] | None = None
+    auroc_ci95: ShareInterval | None = None
 
 
 class Golden(Frozen):

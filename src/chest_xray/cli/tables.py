@@ -15,9 +15,9 @@ from chest_xray.inference.explain import by_urgency
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import GateRecord, ModelVersion
-    from chest_xray.bundle import Manifest
+    from chest_xray.bundle import Interval, Manifest
     from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
-    from chest_xray.evaluation.results import Evaluation, GroupFigure, Interval, Subgroups
+    from chest_xray.evaluation.results import Evaluation, GroupFigure, Subgroups
     from chest_xray.inference.http.keys import ApiKey
     from chest_xray.monitoring.agreement import Agreement, Share
     from chest_xray.prediction import Prediction

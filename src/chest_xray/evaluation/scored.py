@@ -18,10 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from chest_xray.bundle import Calibration, Sha256
+from chest_xray.bundle import Calibration, Frozen, Sha256
 from chest_xray.errors import TrainingError
 from chest_xray.evaluation.calibration.calibrate import apply_calibration
-from chest_xray.evaluation.results import Frozen
 from chest_xray.evaluation.results.evaluation import ListSource
 from chest_xray.findings import FINDINGS
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Final, Self
 
+from chest_xray.bundle import Interval
 from chest_xray.errors import GroundTruthError
 from chest_xray.findings import FINDINGS
 from chest_xray.records.audit import Scored, read_scored
 from chest_xray.records.ground_truth import Collection, Fault, GroundTruth, GroundTruthLog
 
-Interval = tuple[float, float]
 _Z: Final = NormalDist().inv_cdf(0.975)
 
 

@@ -12,20 +12,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.bundle import Sha256
-from chest_xray.evaluation.comparison.results import Comparison, Difference, Interval, MeanDifference
+from chest_xray.bundle import Frozen, Interval, Sha256
+from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
 
 SHORT = 256  # characters of a CustomMetadataProperties value of SageMaker's registry
 _MOST_REASONS = 3
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class GateRules(_Frozen):
+class GateRules(Frozen):
     """What "not worse" means, in AUROC."""
 
     margin: float = Field(default=0.01, gt=0, lt=1)
@@ -34,7 +30,7 @@ class GateRules(_Frozen):
     fewest: int = Field(default=30, ge=10)
 
 
-class GateCheck(_Frozen):
+class GateCheck(Frozen):
     """One difference, challenger less champion, held to its margin."""
 
     scope: str = Field(description="`mean`, a finding, or a group such as `sex F`.")
@@ -51,7 +47,7 @@ class GateCheck(_Frozen):
         return f"{self.scope} {self.difference:+.3f}{interval}, margin {self.margin:g}"
 
 
-class GateVerdict(_Frozen):
+class GateVerdict(Frozen):
     """What the gate found. `not_run` is a registration without data although there is a champion."""
 
     format: Literal["cxr-gate/1"] = "cxr-gate/1"
@@ -60,10 +56,10 @@ class GateVerdict(_Frozen):
     champion_digest: Sha256 | None = None
     data_hash: Sha256 | None = None
     rules: GateRules
-    checks: list[GateCheck] = []
+    checks: list[GateCheck] = Field(default=[])
     not_judged: dict[str, str] = Field(default={}, description="Findings and groups with too few images, and why.")
     reasons: list[str] = Field(description="Why it failed or was not run; empty when passed.")
-    notes: list[str] = []
+    notes: list[str] = Field(default=[])
     forced: str | None = Field(default=None, description="The reason given for registering it all the same.")
 
     @property

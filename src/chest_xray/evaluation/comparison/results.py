@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.bundle import Probability, Sha256
+from chest_xray.bundle import Frozen, Interval, Probability, Sha256
 from chest_xray.findings import RESEARCH_USE_ONLY
 
 SIGNIFICANT: Final = 0.05
-Interval = tuple[float, float]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Difference(_Frozen):
+class Difference(Frozen):
     """AUROC of A and B on the same images. None where a class has fewer images than `Comparison.fewest_cases`."""
 
     positives: int
@@ -30,7 +25,7 @@ class Difference(_Frozen):
     p_holm: Probability | None = Field(default=None, description="`p` corrected for the findings compared (Holm 1979).")
 
 
-class MeanDifference(_Frozen):
+class MeanDifference(Frozen):
     """Means over `findings`, those with enough images of both classes; `left_out` has the others with the reason.
 
     `positives` are the images with any of these findings, `negatives` the images with none.
@@ -47,7 +42,7 @@ class MeanDifference(_Frozen):
     left_out: dict[str, str]
 
 
-class GroupComparison(_Frozen):
+class GroupComparison(Frozen):
     """The images of one group of patients, for example `sex F`."""
 
     kind: Literal["sex", "age", "view"]
@@ -63,7 +58,7 @@ class GroupComparison(_Frozen):
         return f"{self.kind} {self.group}"
 
 
-class ComparedBundle(_Frozen):
+class ComparedBundle(Frozen):
     """One side."""
 
     name: str
@@ -72,7 +67,7 @@ class ComparedBundle(_Frozen):
     data_hash: Sha256 = Field(description="Of the prepared data that it was scored on.")
 
 
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """The content of comparison.json. A is the one that is there, B the one that wants its place."""
 
     format: Literal["cxr-comparison/1"] = "cxr-comparison/1"

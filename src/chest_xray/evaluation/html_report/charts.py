@@ -11,9 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from chest_xray.bundle import Interval
 from chest_xray.statistics import Floats
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chest_xray.bundle import Interval
 from chest_xray.evaluation.html_report.curves import TestScores
-from chest_xray.evaluation.results import Estimate, Evaluation, Interval, Profiles
+from chest_xray.evaluation.results import Estimate, Evaluation, Profiles
 
 
 @dataclass(frozen=True, slots=True)

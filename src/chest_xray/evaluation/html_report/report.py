@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chest_xray.bundle import Interval
 from chest_xray.evaluation.html_report.curves import TestScores
 from chest_xray.evaluation.html_report.material import Material, words
 from chest_xray.evaluation.html_report.page import Number, templates
 from chest_xray.evaluation.html_report.sections import SECTIONS
-from chest_xray.evaluation.results import Evaluation, Interval, read_evaluation
+from chest_xray.evaluation.results import Evaluation, read_evaluation
 from chest_xray.files import write_atomically
 from chest_xray.findings import PHANTOM, describe_source
 

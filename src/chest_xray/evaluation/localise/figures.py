@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chest_xray.bundle import Interval
 from chest_xray.evaluation.localise.regions import MEASURES
 from chest_xray.evaluation.localise.results import (
     FEWEST_BOXES,
     THRESHOLDS,
-    Interval,
     LocalisationFigure,
     LocalisedFinding,
 )

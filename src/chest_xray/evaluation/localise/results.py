@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.bundle import Probability
+from chest_xray.bundle import Frozen, Interval, Probability
 
 # Wang et al., "ChestX-ray8", CVPR 2017, table 4.
 THRESHOLDS: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -17,14 +17,8 @@ REGION_SHARE: Final = 0.5
 TOLERANCE: Final = 15 / 224
 FEWEST_BOXES: Final = 10
 
-Interval = tuple[float, float]
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class LocalisationFigure(_Frozen):
+class LocalisationFigure(Frozen):
     """A share of hits, and the same share of two maps that never saw the film."""
 
     value: Probability = Field(description="Share of maps that hit, or of boxes that are hit.")
@@ -39,7 +33,7 @@ class LocalisationFigure(_Frozen):
     gain_ci95: Interval | None = Field(description="95% interval of `gain`, over patients.")
 
 
-class LocalisedFinding(_Frozen):
+class LocalisedFinding(Frozen):
     """The boxes of one finding, or of all, in test images."""
 
     boxes: int
@@ -64,7 +58,7 @@ class LocalisedFinding(_Frozen):
     )
 
 
-class LocalisationMethod(_Frozen):
+class LocalisationMethod(Frozen):
     """How the figures were made."""
 
     map: Literal["class activation map, positive part, bicubic"] = "class activation map, positive part, bicubic"
@@ -84,7 +78,7 @@ class LocalisationMethod(_Frozen):
     seed: int
 
 
-class LocalisationReport(_Frozen):
+class LocalisationReport(Frozen):
     """Maps of the test images against their boxes."""
 
     method: LocalisationMethod

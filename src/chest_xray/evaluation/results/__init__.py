@@ -1,7 +1,7 @@
 """evaluation.json as types: `Evaluation` and its parts. The schema made from them is docs/evaluation.schema.json."""
 
 from chest_xray.evaluation.localise.results import LocalisationReport
-from chest_xray.evaluation.results.base import Estimate, Frozen, Interval, Signed
+from chest_xray.evaluation.results.base import Estimate
 from chest_xray.evaluation.results.evaluation import Bootstrap, Evaluation, Profiles, read_evaluation
 from chest_xray.evaluation.results.groups import (
     GapReport,
@@ -43,11 +43,9 @@ __all__ = [
     "FindingCalibration",
     "FindingMetrics",
     "FindingPrior",
-    "Frozen",
     "GapReport",
     "GroupFigure",
     "GroupFinding",
-    "Interval",
     "Issue",
     "LocalisationReport",
     "MeanCalibration",
@@ -60,7 +58,6 @@ __all__ = [
     "Shift",
     "Shortcut",
     "Shortcuts",
-    "Signed",
     "Subgroup",
     "Subgroups",
     "TagShift",

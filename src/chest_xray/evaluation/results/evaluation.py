@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from chest_xray.bundle import AIM_PATTERN, FindingProfile, Sha256
+from chest_xray.bundle import AIM_PATTERN, FindingProfile, Frozen, Sha256
 from chest_xray.errors import TrainingError
 from chest_xray.evaluation.localise.results import LocalisationReport
-from chest_xray.evaluation.results.base import Count, Frozen
+from chest_xray.evaluation.results.base import Count
 from chest_xray.evaluation.results.groups import Shortcuts, Subgroups
 from chest_xray.evaluation.results.performance import FindingMetrics, Issue, MeanMetrics
 from chest_xray.evaluation.results.shift import PriorCorrection, Shift

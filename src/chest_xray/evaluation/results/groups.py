@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from chest_xray.bundle import Probability
-from chest_xray.evaluation.results.base import Count, Estimate, Frozen, Signed
+from chest_xray.bundle import Frozen, Interval, Probability
+from chest_xray.evaluation.results.base import Count, Estimate
 
 REAL: Final = 0.05
 
@@ -16,7 +16,7 @@ class GapReport(Frozen):
     """The group less all other test images."""
 
     difference: float = Field(description="The group's value less that of the rest.")
-    ci95: Signed = Field(description="95% interval, clustered by patient.")
+    ci95: Interval = Field(description="95% interval, clustered by patient.")
     p: Probability = Field(description="Two-sided, clustered by patient.")
     q: Probability = Field(
         description="`p` adjusted for all groups and findings of this figure (Benjamini and Hochberg 1995): below "
@@ -33,7 +33,7 @@ class GroupFigure(Frozen):
     """A figure in a group."""
 
     value: float = Field(description="The value in the group.")
-    ci95: Signed | None = Field(description="95% interval, clustered by patient; null where there are too few.")
+    ci95: Interval | None = Field(description="95% interval, clustered by patient; null where there are too few.")
     gap: GapReport | None = Field(description="Against the rest; null where the rest has too few images.")
 
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from chest_xray.bundle import Probability
-from chest_xray.evaluation.results.base import Count, Estimate, Frozen, Interval
+from chest_xray.bundle import Frozen, Probability, ShareInterval
+from chest_xray.evaluation.results.base import Count, Estimate
 
 
 class Confusion(Frozen):
@@ -72,13 +72,13 @@ class FindingMetrics(Frozen):
     negatives: Count = Field(description="Images without it.")
     prevalence: Probability = Field(description="positives / (positives + negatives); what guessing gives as AUPRC.")
     auroc: Probability | None = Field(description="Area under the ROC curve.")
-    ci95: Interval | None = Field(description="95% interval of `auroc`: spread of the patient bootstrap.")
-    auroc_delong_ci95: Interval | None = Field(
+    ci95: ShareInterval | None = Field(description="95% interval of `auroc`: spread of the patient bootstrap.")
+    auroc_delong_ci95: ShareInterval | None = Field(
         description="95% interval of `auroc` by DeLong's variance, clustered by patient (Obuchowski 1997), on the "
         "logit scale: a second opinion on `ci95` without resampling."
     )
     auprc: Probability | None = Field(description="Average precision; read it beside the prevalence.")
-    auprc_ci95: Interval | None = Field(description="95% interval of `auprc`: spread of the patient bootstrap.")
+    auprc_ci95: ShareInterval | None = Field(description="95% interval of `auprc`: spread of the patient bootstrap.")
     few_cases: bool = Field(description="Fewer than 10 images of one class: not in the mean, and hardly to be read.")
     at_operating_point: AtOperatingPoint | None = Field(
         default=None, description="Null where validation images gave no operating point: it is never flagged."
@@ -99,9 +99,11 @@ class MeanMetrics(Frozen):
     """Unweighted means over `findings`, those with at least 10 images of each class."""
 
     auroc: Probability | None = Field(description="Mean of the findings' AUROC; null where no finding has one.")
-    ci95: Interval | None = Field(description="95% interval of `auroc`; each round draws the same patients for all.")
+    ci95: ShareInterval | None = Field(
+        description="95% interval of `auroc`; each round draws the same patients for all."
+    )
     auprc: Probability | None = Field(description="Mean of the findings' AUPRC.")
-    auprc_ci95: Interval | None = Field(description="95% interval of `auprc`.")
+    auprc_ci95: ShareInterval | None = Field(description="95% interval of `auprc`.")
     findings: list[str] = Field(description="What the means are taken over.")
     left_out: list[str] = Field(description="Findings that are not in the means; `issues` says why.")
     calibration: MeanCalibration | None = Field(default=None, description="Calibration errors, averaged.")

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from chest_xray.bundle import Probability
-from chest_xray.evaluation.results.base import Frozen, Signed
+from chest_xray.bundle import Frozen, Interval, Probability
 from chest_xray.evaluation.results.performance import CalibrationErrors
 
 
@@ -20,7 +19,7 @@ class TagShift(Frozen):
     validation: float = Field(description="Its value in the validation images.")
     test: float = Field(description="Its value in the test images.")
     standardised_difference: float = Field(description="Test less validation, over the pooled standard deviation.")
-    ci95: Signed | None = Field(description="95% interval of it over patients.")
+    ci95: Interval | None = Field(description="95% interval of it over patients.")
     warned: bool = Field(description="Whether the rule is met.")
 
 
@@ -30,7 +29,7 @@ class PrevalenceShift(Frozen):
     validation: Probability = Field(description="Share of validation images with the finding.")
     test: Probability = Field(description="Share of test images with it.")
     odds_ratio: float | None = Field(description="Test over validation; null where it is in none of either.")
-    ci95: Signed | None = Field(description="95% interval of the odds ratio, over patients.")
+    ci95: Interval | None = Field(description="95% interval of the odds ratio, over patients.")
     warned: bool = Field(description="Whether the rule is met.")
 
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.bundle import Probability, Sha256
-from chest_xray.evaluation.comparison.results import Interval
+from chest_xray.bundle import Frozen, Interval, Probability, Sha256
 from chest_xray.findings import RESEARCH_USE_ONLY
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Change(_Frozen):
+class Change(Frozen):
     """AUROC on perturbed films, and how far it is from that of the same films as they are."""
 
     auroc: Probability
@@ -23,7 +18,7 @@ class Change(_Frozen):
     ci95: Interval | None = Field(description="Percentile interval of the paired difference, over patients.")
 
 
-class Warned(_Frozen):
+class Warned(Frozen):
     """Shares of films."""
 
     guard: Probability = Field(description="That the guard finds unlike the training films.")
@@ -31,7 +26,7 @@ class Warned(_Frozen):
     either: Probability
 
 
-class Level(_Frozen):
+class Level(Frozen):
     """One level of one perturbation."""
 
     level: float = Field(description="Strength; 0 is the film itself.")
@@ -44,7 +39,7 @@ class Level(_Frozen):
     warned: Warned
 
 
-class Curve(_Frozen):
+class Curve(Frozen):
     """One perturbation, its levels in order of growing strength; at level 0 a film is as it is."""
 
     name: str
@@ -52,7 +47,7 @@ class Curve(_Frozen):
     levels: list[Level]
 
 
-class Robustness(_Frozen):
+class Robustness(Frozen):
     """The content of robustness.json. Films are perturbed as the network takes them, not as the detector gave them."""
 
     format: Literal["cxr-robustness/1"] = "cxr-robustness/1"

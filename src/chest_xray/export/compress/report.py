@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.bundle import Probability, Sha256, Variant
+from chest_xray.bundle import Frozen, Probability, Sha256, Variant
 from chest_xray.evaluation.comparison.results import Comparison, describe_difference
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class MapAgreement(_Frozen):
+class MapAgreement(Frozen):
     """Pearson's correlation of heat maps before and after, over films and findings; flat maps are left out."""
 
     mean: float
@@ -24,7 +20,7 @@ class MapAgreement(_Frozen):
     flat: int = Field(description="Pairs left out because one of the maps is the same everywhere.")
 
 
-class Refusals(_Frozen):
+class Refusals(Frozen):
     """Share of test films that the guard finds unlike the training films, each graph with its own thresholds."""
 
     before: Probability
@@ -32,7 +28,7 @@ class Refusals(_Frozen):
     stated: Probability = Field(description="The rate that the compressed bundle's guard promises at most.")
 
 
-class Compression(_Frozen):
+class Compression(Frozen):
     """compression.json: how a compressed graph was made, and what it was accepted for."""
 
     format: Literal["cxr-compression/1"] = "cxr-compression/1"

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from chest_xray.bundle import Sha256
+from chest_xray.bundle import Frozen, Sha256
 from chest_xray.evaluation.comparison.results import MeanDifference, describe_difference
 from chest_xray.findings import RESEARCH_USE_ONLY
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Member(_Frozen):
+class Member(Frozen):
     """One member; `gain` has it as A and the ensemble as B, on the same test images."""
 
     name: str
@@ -23,7 +17,7 @@ class Member(_Frozen):
     gain: MeanDifference
 
 
-class Ensemble(_Frozen):
+class Ensemble(Frozen):
     """The content of ensemble.json."""
 
     format: Literal["cxr-ensemble/1"] = "cxr-ensemble/1"

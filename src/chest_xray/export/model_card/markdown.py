@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from chest_xray.evaluation.results import Estimate, Interval
+from chest_xray.bundle import Interval
+from chest_xray.evaluation.results import Estimate
 
 
 def bullets(*lines: str) -> str:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chest_xray.bundle import Sha256
+from chest_xray.bundle import Frozen, Sha256
 from chest_xray.evaluation.comparison.results import Difference, MeanDifference
 from chest_xray.export.compress.report import MapAgreement
 from chest_xray.findings import RESEARCH_USE_ONLY
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TestTimeOption(_Frozen):
+class TestTimeOption(Frozen):
     """One option against the plain film on the same images: A is plain, B the option."""
 
     __test__ = False  # no test, whatever its name
@@ -31,7 +27,7 @@ class TestTimeOption(_Frozen):
     maps: MapAgreement = Field(description="Its heat maps against the plain film's.")
 
 
-class TestTime(_Frozen):
+class TestTime(Frozen):
     """The content of test_time.json."""
 
     __test__ = False
