@@ -20,7 +20,6 @@ from chest_xray.bundle import (
     GUARD_FILE,
     Bundle,
     Calibration,
-    FindingProfile,
     Golden,
     Manifest,
     Provenance,
@@ -230,15 +229,6 @@ def _manifest(
     golden: Golden,
     fitted: FittedGuard,
 ) -> Manifest:
-    findings = {
-        name: FindingProfile(
-            calibration=profiles.findings[name].calibration,
-            operating_point=profiles.findings[name].operating_point,
-            auroc=metrics.auroc,
-            auroc_ci95=metrics.ci95,
-        )
-        for name, metrics in evaluation.findings.items()
-    }
     provenance = Provenance(
         data_hash=record.data_hash,
         label_version=record.label_version,
@@ -250,7 +240,7 @@ def _manifest(
     return Manifest(
         image_size=record.image_size,
         normalisation=record.normalisation,
-        findings=findings,
+        findings=profiles.with_auroc(evaluation),
         mean_auroc=evaluation.mean.auroc,
         golden=golden,
         guard=fitted.guard,

@@ -79,6 +79,15 @@ class Profiles(Frozen):
     weights_sha256: Sha256
     findings: dict[str, FindingProfile]
 
+    def with_auroc(self, evaluation: Evaluation) -> dict[str, FindingProfile]:
+        """The profiles as a manifest has them: each with its AUROC on the test images."""
+        return {
+            name: profile.model_copy(
+                update={"auroc": evaluation.findings[name].auroc, "auroc_ci95": evaluation.findings[name].ci95}
+            )
+            for name, profile in self.findings.items()
+        }
+
 
 def read_evaluation(directory: Path) -> tuple[Evaluation, Profiles]:
     """Read what `cxr evaluate` wrote.

@@ -17,29 +17,23 @@ from chest_xray.bundle import (
     GUARD_FILE,
     WEIGHTS_FILE,
     Bundle,
-    FindingProfile,
     Golden,
-    hash_files,
     load_bundle,
-    write_manifest,
 )
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
 from chest_xray.evaluation.comparison.logits import compare_logits
-from chest_xray.evaluation.evaluate import list_source, scored_images
 from chest_xray.evaluation.graph_scores import GraphSession
 from chest_xray.evaluation.graphs import OUTPUTS, GraphOutputs, open_session, run_all
-from chest_xray.evaluation.measure import Choices, Measured, evaluate_predictions
 from chest_xray.evaluation.results import Evaluation
-from chest_xray.evaluation.scored import Origin, Scores
-from chest_xray.export.baseline import baseline_rows, write_baseline
-from chest_xray.export.compress.calibrated import aim_of, priors_of, weights_of_positives, with_calibrations
+from chest_xray.export.baseline import baseline_rows
+from chest_xray.export.compress.calibrated import weights_of_positives
+from chest_xray.export.derived_bundle import Derived, measure_anew
 from chest_xray.export.derived_card import derived_card
 from chest_xray.export.ensemble.merge import merge_graphs
 from chest_xray.export.ensemble.report import Ensemble, Member
 from chest_xray.files import sha256_of
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import ROUNDS
 
 REPORT: Final = "ensemble.json"
@@ -158,35 +152,29 @@ def _write(
 ) -> None:
     first = members[0]
     _write_weights(members, root / WEIGHTS_FILE)
-    measured = _measure(members, shards, sha256_of(root / WEIGHTS_FILE), validation, test, report)
-    profiles = measured.profiles.findings
-    (root / "model.onnx").write_bytes(with_calibrations(graph, [profiles[name].calibration for name in FINDINGS]))
-    (root / "evaluation.json").write_text(measured.evaluation.model_dump_json(indent=2), encoding="utf-8")
-    (root / REPORT).write_text(report.model_dump_json(indent=2), encoding="utf-8")
-    (root / "model_card.md").write_text(_card(first, report, measured.evaluation), encoding="utf-8")
+    # A member's loss puts its logits ln w above the log-odds; their mean is the mean of these above.
+    logs = np.log([weights_of_positives(member.manifest, shards) for member in members])
+    measured = measure_anew(
+        first.manifest,
+        shards,
+        (sha256_of(root / WEIGHTS_FILE), tuple(np.exp(logs.mean(axis=0)).tolist())),
+        validation,
+        test,
+        rounds=report.rounds,
+        seed=report.seed,
+    )
+    derived = Derived(first.manifest, graph, validation, measured)
+    derived.write_measured(root, shards, (REPORT, report), _card(first, report, measured.evaluation))
     for name in ("golden.png", GUARD_FILE):
         shutil.copy2(first.root / name, root / name)
-    write_baseline(root / "baseline", shards, validation.scores)
-    findings = {
-        name: FindingProfile(
-            calibration=profiles[name].calibration,
-            operating_point=profiles[name].operating_point,
-            auroc=metrics.auroc,
-            auroc_ci95=metrics.ci95,
-        )
-        for name, metrics in measured.evaluation.findings.items()
-    }
     changes = {
-        "findings": findings,
-        "mean_auroc": measured.evaluation.mean.auroc,
         "golden": _golden(members),
         "provenance": first.manifest.provenance.model_copy(
             update={"created": datetime.now(UTC), "training_run": None}
         ),
-        "files": hash_files(root),
         "ensemble_of": tuple(member.digest for member in members),
     }  # fmt: skip
-    write_manifest(root, first.manifest.model_copy(update=changes))
+    derived.write_manifest(root, changes)
 
 
 def _write_weights(members: Sequence[Bundle], path: Path) -> None:
@@ -197,34 +185,6 @@ def _write_weights(members: Sequence[Bundle], path: Path) -> None:
         for name, array in load_file(member.root / WEIGHTS_FILE).items()
     }
     save_file(arrays, path)
-
-
-def _measure(
-    members: Sequence[Bundle],
-    shards: Shards,
-    weights_sha256: str,
-    validation: GraphOutputs,
-    test: GraphOutputs,
-    report: Ensemble,
-) -> Measured:
-    """Calibrate, choose thresholds and evaluate as `cxr evaluate` does, from the ensemble's logits."""
-    manifest = members[0].manifest
-    # A member's loss puts its logits ln w above the log-odds; their mean is the mean of these above.
-    logs = np.log([weights_of_positives(member.manifest, shards) for member in members])
-    origin = Origin(
-        data_hash=shards.data_hash,
-        label_version=shards.label_version,
-        split_source=list_source(shards),
-        weights_sha256=weights_sha256,
-        positive_weights=tuple(np.exp(logs.mean(axis=0)).tolist()),
-    )
-    scores = Scores(
-        origin=origin,
-        validation=scored_images(shards, validation.rows, validation.logits),
-        test=scored_images(shards, test.rows, test.logits),
-    )
-    choices = Choices(aim=aim_of(manifest), prior=priors_of(manifest), rounds=report.rounds, seed=report.seed)
-    return evaluate_predictions(scores, choices)
 
 
 def _golden(members: Sequence[Bundle]) -> Golden:
