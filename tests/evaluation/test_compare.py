@@ -14,7 +14,7 @@ from chest_xray.cli import app
 from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.errors import DataError
 from chest_xray.evaluation.comparison.compare_bundles import compare_bundles
-from chest_xray.evaluation.comparison.paired import ScoredImages, compare, paired_bootstrap, two_sided_p
+from chest_xray.evaluation.comparison.paired import PairedImages, compare, paired_bootstrap, two_sided_p
 from chest_xray.evaluation.comparison.plot import plot_comparison
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison, describe_p
 from chest_xray.evaluation.groups.tags import groups_of
@@ -24,14 +24,14 @@ EFFUSION, HERNIA, NODULE = (FINDINGS.index(name) for name in ("Effusion", "Herni
 A, B = (ComparedBundle(name=n, digest=n[-1] * 64, image_size=64, data_hash="d" * 64) for n in ("model-a", "model-b"))
 
 
-def scored(n: int = 600, seed: int = 0, better: float = 0.0) -> ScoredImages:
+def scored(n: int = 600, seed: int = 0, better: float = 0.0) -> PairedImages:
     """Two images a patient; A sees half of each finding, B half and `better`; Hernia has 3 positives, Nodule none."""
     rng = np.random.default_rng(seed)
     labels = (rng.random((n, 14)) < 0.3).astype(np.uint8)
     labels[:, HERNIA] = np.arange(n) < 3
     labels[:, NODULE] = 0
     noise = rng.standard_normal((n, 14))
-    return ScoredImages(
+    return PairedImages(
         labels=labels,
         patients=np.arange(n) // 2,
         ages=np.where(np.arange(n) % 10 == 0, np.nan, 30 + 40 * (np.arange(n) // 2 % 2)).astype(np.float32),
@@ -42,7 +42,7 @@ def scored(n: int = 600, seed: int = 0, better: float = 0.0) -> ScoredImages:
     )
 
 
-def compared(images: ScoredImages, rounds: int = 400) -> Comparison:
+def compared(images: PairedImages, rounds: int = 400) -> Comparison:
     return compare(images, A, B, label_version="phantom", notes=[], rounds=rounds, seed=0)
 
 
@@ -72,7 +72,7 @@ def test_a_better_model_is_called_better_and_the_other_way_round() -> None:
     assert result.mean.p == pytest.approx(2 / 1001)  # no round on the other side of 0
     assert result.verdict.startswith("B is better than A: mean AUROC 0.8")
     assert "Better in Atelectasis, " in result.verdict
-    turned = ScoredImages(
+    turned = PairedImages(
         images.labels, images.patients, images.ages, images.sexes, images.views, a=images.b, b=images.a
     )
     back = compared(turned, rounds=1000)
@@ -114,7 +114,7 @@ def test_patients_are_resampled_with_all_their_images() -> None:
     one = scored(200, better=0.3)
     copies = np.repeat(np.arange(200), 10)
     ten = one.of(np.ones(200, dtype=bool))
-    ten = ScoredImages(*(getattr(ten, name)[copies] for name in ScoredImages.__slots__))
+    ten = PairedImages(*(getattr(ten, name)[copies] for name in PairedImages.__slots__))
     chosen = np.array([EFFUSION])
     spreads = [paired_bootstrap(x, chosen, rounds=300, seed=0).differences.std() for x in (one, ten)]
     assert spreads[0] == pytest.approx(spreads[1], rel=1e-9)

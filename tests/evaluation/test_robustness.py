@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.bundles import SIZE, film, write_bundle
-from tests.support.nih_folders import write_nih_folder
+from tests.support.nih_folders import write_shards
 from typer.testing import CliRunner
 
 from chest_xray.bundle import Bundle
 from chest_xray.cli import app
 from chest_xray.cli.robustness import quality_warnings
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
 from chest_xray.evaluation.graphs import open_session
@@ -32,10 +31,7 @@ SOME = [BY_NAME["over-exposure"], BY_NAME["noise"]]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    write_nih_folder(folder / "nih", patients=60)
-    prepare_data(folder / "nih", folder / "shards", image_size=SIZE, workers=1)
-    return folder / "shards"
+    return write_shards(tmp_path_factory.mktemp("films"), SIZE, patients=60)
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,13 @@ import pytest
 from onnx import helper, numpy_helper
 from tests.support.asgi import Client
 from tests.support.bundles import SIZE, WEIGHTS, film, graph, png, write_bundle
-from tests.support.nih_folders import write_nih_folder
+from tests.support.nih_folders import write_shards
 from tests.support.processes import run_python
 from typer.testing import CliRunner
 
 from chest_xray.backends import get_backend
 from chest_xray.bundle import VARIANTS, Bundle, Calibration, Variant, load_bundle, load_variant
 from chest_xray.cli import app, main
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, CompressionError, DataError, NotDeployedError, SettingsError
 from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
@@ -58,10 +57,7 @@ def convolved() -> bytes:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    write_nih_folder(folder / "nih", patients=60)
-    prepare_data(folder / "nih", folder / "shards", image_size=SIZE, workers=1, validation_fraction=0.3)
-    return folder / "shards"
+    return write_shards(tmp_path_factory.mktemp("films"), SIZE, patients=60, validation_fraction=0.3)
 
 
 @pytest.fixture(scope="module")

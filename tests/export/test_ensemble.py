@@ -7,10 +7,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 from tests.support.bundles import BIASES, MEAN, SIZE, STD, WEIGHTS, film, graph, known_outputs, png, write_bundle
-from tests.support.nih_folders import write_nih_folder
+from tests.support.nih_folders import write_shards
 
 from chest_xray.bundle import Bundle, Golden, Normalisation
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
 from chest_xray.evaluation.graphs import OUTPUTS, open_session
@@ -31,10 +30,7 @@ def scaled(factor: float) -> bytes:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    write_nih_folder(folder / "nih", patients=60)
-    prepare_data(folder / "nih", folder / "shards", image_size=SIZE, workers=1, validation_fraction=0.3)
-    return folder / "shards"
+    return write_shards(tmp_path_factory.mktemp("films"), SIZE, patients=60, validation_fraction=0.3)
 
 
 @pytest.fixture(scope="module")

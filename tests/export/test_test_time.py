@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.bundles import SIZE, film, write_bundle
-from tests.support.nih_folders import write_nih_folder
+from tests.support.nih_folders import write_nih_folder, write_shards
 from typer.testing import CliRunner
 
 from chest_xray.bundle import Bundle
@@ -22,10 +22,7 @@ BY_NAME = {option.name: option for option in (PLAIN, *OPTIONS)}
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    write_nih_folder(folder / "nih", patients=60)
-    prepare_data(folder / "nih", folder / "shards", image_size=SIZE, workers=1)
-    return folder / "shards"
+    return write_shards(tmp_path_factory.mktemp("films"), SIZE, patients=60)
 
 
 @pytest.fixture(scope="module")

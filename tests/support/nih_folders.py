@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from chest_xray.data.prepare.prepare import prepare_data
+
 HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
@@ -51,6 +53,13 @@ def write_nih_folder(folder: Path, patients: int = 8, films: int = 3, lists: boo
         (folder / "test_list.txt").write_text("\n".join(test) + "\n")
         (folder / "train_val_list.txt").write_text("\n".join(rest) + "\n")
     return [name for name, _ in names]
+
+
+def write_shards(folder: Path, image_size: int, *, patients: int, **options: float) -> Path:
+    """FOLDER/nih by `write_nih_folder` and the shards made of it, which are returned; options are `prepare_data`'s."""
+    write_nih_folder(folder / "nih", patients=patients)
+    prepare_data(folder / "nih", folder / "shards", image_size=image_size, workers=1, **options)
+    return folder / "shards"
 
 
 def pack_archives(folder: Path, packed: Path, parts: int = 3) -> None:

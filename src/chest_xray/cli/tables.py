@@ -10,14 +10,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from chest_xray.evaluation.written import group_figure, spread, value
 from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
 from chest_xray.inference.explain import by_urgency
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import GateRecord, ModelVersion
-    from chest_xray.bundle import Interval, Manifest
+    from chest_xray.bundle import Manifest
     from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
-    from chest_xray.evaluation.results import Evaluation, GroupFigure, Subgroups
+    from chest_xray.evaluation.results import Evaluation, Subgroups
     from chest_xray.inference.http.keys import ApiKey
     from chest_xray.monitoring.agreement import Agreement, Share
     from chest_xray.prediction import Prediction
@@ -56,10 +57,10 @@ def _findings_table(evaluation: Evaluation) -> Table:
         point, calibration = row.at_operating_point, row.calibration
         shares = "" if point is None else f"{point.sensitivity.value:.2f} / {point.specificity.value:.2f}"
         ece = "" if calibration is None else f"{calibration.before.ece.value:.3f}, {calibration.after.ece.value:.3f}"
-        table.add_row(name, positives, _value(row.auroc, row.ci95), _value(row.auprc, row.auprc_ci95), shares, ece)
+        table.add_row(name, positives, value(row.auroc, row.ci95), value(row.auprc, row.auprc_ci95), shares, ece)
     mean = evaluation.mean
     table.add_section()
-    values = (_value(mean.auroc, mean.ci95), _value(mean.auprc, mean.auprc_ci95))
+    values = (value(mean.auroc, mean.ci95), value(mean.auprc, mean.auprc_ci95))
     ece = "" if mean.calibration is None else f"{mean.calibration.ece_before:.3f}, {mean.calibration.ece_after:.3f}"
     table.add_row(f"mean of {len(mean.findings)}", "", *values, "", ece, style="bold")
     return table
@@ -76,16 +77,8 @@ def _groups_table(subgroups: Subgroups) -> Table:
         table.add_column(name, justify="right")
     for group in subgroups.groups:
         figures = (group.mean_auroc, group.no_finding.underdiagnosis, group.no_finding.overdiagnosis)
-        table.add_row(group.name, str(group.images), *map(_group_figure, figures))
+        table.add_row(group.name, str(group.images), *(group_figure(figure, star=True) for figure in figures))
     return table
-
-
-def _group_figure(figure: GroupFigure | None) -> str:
-    if figure is None:
-        return "too few"
-    star = " *" if figure.gap is not None and figure.gap.real else ""
-    interval = "" if figure.ci95 is None else f" ({figure.ci95[0]:.3f} to {figure.ci95[1]:.3f})"
-    return f"{figure.value:.3f}{interval}{star}"
 
 
 def _shortcuts_table(evaluation: Evaluation) -> Table:
@@ -246,15 +239,9 @@ def agreement_table(found: Agreement) -> Table:
 def _share(share: Share) -> str:
     if share.value is None or share.ci95 is None:
         return "n/a"
-    return f"{share.value:.2f} ({share.ci95[0]:.2f} to {share.ci95[1]:.2f})"
+    return f"{share.value:.2f} {spread(share.ci95)}"
 
 
 def _table(title: str | None = None, caption: str | None = None) -> Table:
     footer = RESEARCH_USE_ONLY if caption is None else f"{caption}\n{RESEARCH_USE_ONLY}"
     return Table(title=title, caption=footer, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
-
-
-def _value(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return "one class only"
-    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

@@ -39,12 +39,18 @@ def thinned(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 def run_graph(session: GraphSession, shards: Shards, rows: NDArray[np.int64], *, title: str) -> GraphScores:
     """Score the films at `rows`, as they are stored, with progress."""
-    logits, embeddings = [], []
+    logits, embeddings = run_batches(session, shards, rows, ("logits", "embedding"), title=title)
+    return GraphScores(rows, logits, embeddings)
+
+
+def run_batches(
+    session: GraphSession, shards: Shards, rows: NDArray[np.int64], outputs: Sequence[str], *, title: str
+) -> list[NDArray[np.float32]]:
+    """The named outputs (N, ...) for the films at `rows` (N,), as they are stored, with progress."""
+    found: list[Sequence[NDArray[np.float32]]] = []
     with progress(title, len(rows)) as advance:
         for start in range(0, len(rows), _BATCH):
             image = shards.read(rows[start : start + _BATCH])[:, None]
-            a, b = session.run(["logits", "embedding"], {"image": image})
-            logits.append(a)
-            embeddings.append(b)
+            found.append(session.run(outputs, {"image": image}))
             advance(len(image))
-    return GraphScores(rows, np.concatenate(logits), np.concatenate(embeddings))
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]

@@ -11,15 +11,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from chest_xray.console import progress
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, SettingsError
-from chest_xray.evaluation.graph_scores import GraphScores, GraphSession
+from chest_xray.evaluation.graph_scores import GraphScores, GraphSession, run_batches
 
 Precision = Literal["bf16", "fp16"]
 OUTPUTS = ("logits", "embedding", "cam")
-_BATCH = 16
 # As OpenVINO names them among a processor's capabilities and among its hints.
 _CAPABILITY = {"bf16": "BF16", "fp16": "FP16"}
 _HINT = {"bf16": "bf16", "fp16": "f16"}
@@ -95,13 +93,7 @@ def run_all(session: GraphSession, shards: Shards, rows: NDArray[np.int64], *, t
     Raises:
         BundleError: logits are not finite.
     """
-    found: list[Sequence[NDArray[np.float32]]] = []
-    with progress(title, len(rows)) as advance:
-        for start in range(0, len(rows), _BATCH):
-            image = shards.read(rows[start : start + _BATCH])[:, None]
-            found.append(session.run(OUTPUTS, {"image": image}))
-            advance(len(image))
-    logits, embeddings, cams = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    logits, embeddings, cams = run_batches(session, shards, rows, OUTPUTS, title=title)
     if not np.isfinite(logits).all():
         raise BundleError("the graph gave logits that are not finite. Export the bundle again.")
     return GraphOutputs(rows, logits, embeddings, cams)

@@ -13,7 +13,7 @@ from chest_xray.bundle import Bundle
 from chest_xray.cpus import available_cpus
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
-from chest_xray.evaluation.comparison.paired import ScoredImages, compare
+from chest_xray.evaluation.comparison.paired import PairedImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
 from chest_xray.evaluation.graph_scores import run_graph
 from chest_xray.statistics import ROUNDS
@@ -44,7 +44,7 @@ def compare_bundles(
     first = score_bundle(*a, mine, rows)
     same = a[1].digest == b[1].digest
     second = first if same else score_bundle(*b, theirs, theirs.rows("test"))
-    images = ScoredImages(
+    images = PairedImages(
         labels=mine.labels[rows],
         patients=mine.patients[rows],
         ages=mine.ages[rows],

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.data.shards import Shards
-from chest_xray.evaluation.comparison.paired import ScoredImages, compare
+from chest_xray.evaluation.comparison.paired import PairedImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
 
 
@@ -20,7 +20,7 @@ def compare_logits(
     seed: int,
 ) -> Comparison:
     """The paired comparison of logits A and B (n, 14) of the images at `rows` (n,)."""
-    images = ScoredImages(
+    images = PairedImages(
         labels=shards.labels[rows],
         patients=shards.patients[rows],
         # Without tags there is no group.

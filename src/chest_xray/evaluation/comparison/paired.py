@@ -25,7 +25,7 @@ _ROUNDS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredImages:
+class PairedImages:
     """N test images and what both networks say of them.
 
     Attributes:
@@ -46,21 +46,13 @@ class ScoredImages:
     a: NDArray[np.float32]
     b: NDArray[np.float32]
 
-    def of(self, chosen: NDArray[np.bool_]) -> ScoredImages:
+    def of(self, chosen: NDArray[np.bool_]) -> PairedImages:
         """Some of them."""
-        return ScoredImages(
-            labels=self.labels[chosen],
-            patients=self.patients[chosen],
-            ages=self.ages[chosen],
-            sexes=self.sexes[chosen],
-            views=self.views[chosen],
-            a=self.a[chosen],
-            b=self.b[chosen],
-        )
+        return PairedImages(**{name: getattr(self, name)[chosen] for name in self.__slots__})
 
 
 def compare(
-    images: ScoredImages,
+    images: PairedImages,
     a: ComparedBundle,
     b: ComparedBundle,
     *,
@@ -107,7 +99,7 @@ def _split_groups(groups: list[Group], labels: NDArray[np.uint8]) -> tuple[list[
     return kept, left_out
 
 
-def _compare_group(images: ScoredImages, group: Group, rounds: int, seed: int) -> GroupComparison:
+def _compare_group(images: PairedImages, group: Group, rounds: int, seed: int) -> GroupComparison:
     mean, findings = _compare(images, rounds, seed)
     return GroupComparison(
         kind=group.kind,
@@ -119,7 +111,7 @@ def _compare_group(images: ScoredImages, group: Group, rounds: int, seed: int) -
     )
 
 
-def _compare(images: ScoredImages, rounds: int, seed: int) -> tuple[MeanDifference, dict[str, Difference]]:
+def _compare(images: PairedImages, rounds: int, seed: int) -> tuple[MeanDifference, dict[str, Difference]]:
     positives = images.labels.sum(axis=0, dtype=np.int64)
     negatives = len(images.labels) - positives
     enough = np.minimum(positives, negatives) >= FEWEST_CASES
@@ -158,7 +150,7 @@ class Paired:
     differences: Floats
 
 
-def paired_bootstrap(images: ScoredImages, findings: NDArray[np.intp], *, rounds: int, seed: int) -> Paired:
+def paired_bootstrap(images: PairedImages, findings: NDArray[np.intp], *, rounds: int, seed: int) -> Paired:
     """Resample patients with replacement; each round has the same patients for both networks and every finding."""
     ranked = [
         [RankedScores(images.labels[:, k], logits[:, k]) for k in findings.tolist()] for logits in (images.a, images.b)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from chest_xray.evaluation.html_report.charts import Forest, Row
-from chest_xray.evaluation.html_report.material import Material, spread, words
+from chest_xray.evaluation.html_report.material import Material, words
 from chest_xray.evaluation.html_report.page import Section
-from chest_xray.evaluation.results import GroupFigure, Shift, Subgroup, Subgroups
+from chest_xray.evaluation.results import Shift, Subgroup, Subgroups
+from chest_xray.evaluation.written import group_figure, misjudged, spread
 
 
 def shift(material: Material) -> Section:
@@ -61,7 +62,8 @@ def _line(group: Subgroup) -> Row:
     figure = group.mean_auroc
     if figure is None:
         return Row(group.name, None, None, "too few")
-    return Row(group.name, figure.value, figure.ci95, f"{_figure(figure)}, {len(group.mean_findings)}")
+    text = f"{group_figure(figure, star=True, digits=2)}, {len(group.mean_findings)}"
+    return Row(group.name, figure.value, figure.ci95, text)
 
 
 def _group(group: Subgroup) -> tuple[str, ...]:
@@ -71,22 +73,10 @@ def _group(group: Subgroup) -> tuple[str, ...]:
         f"{group.images:,} / {group.patients:,}",
         "too few" if gap is None else f"{gap.difference:+.2f} {spread(gap.ci95)}",
         "" if gap is None else f"{gap.q:.2g}",
-        _misjudged(group),
-        _figure(group.no_finding.underdiagnosis),
-        _figure(group.no_finding.overdiagnosis),
+        misjudged(group, words),
+        group_figure(group.no_finding.underdiagnosis, star=True, digits=2),
+        group_figure(group.no_finding.overdiagnosis, star=True, digits=2),
     )
-
-
-def _misjudged(group: Subgroup) -> str:
-    off = [f"{words(name)} {excess:+.2f}" for name, excess in group.misjudged.items()]
-    return ", ".join(off) or f"none of {group.judged}"
-
-
-def _figure(figure: GroupFigure | None) -> str:
-    if figure is None:
-        return "too few"
-    star = " *" if figure.gap is not None and figure.gap.real else ""
-    return f"{figure.value:.2f}" + ("" if figure.ci95 is None else f" {spread(figure.ci95)}") + star
 
 
 def shortcuts(material: Material) -> Section:

@@ -12,10 +12,11 @@ from chest_xray.bundle import OperatingPoint
 from chest_xray.evaluation.html_report.charts import Forest, Row, UnitSquare
 from chest_xray.evaluation.html_report.curves import precision_recall, reliability, roc, sigmoid
 from chest_xray.evaluation.html_report.groups import shift, shortcuts, subgroups
-from chest_xray.evaluation.html_report.material import Material, estimate, value, words
+from chest_xray.evaluation.html_report.material import Material, words
 from chest_xray.evaluation.html_report.page import Figure, Section
 from chest_xray.evaluation.localise.results import LocalisationFigure, LocalisedFinding
 from chest_xray.evaluation.results import AtOperatingPoint, FindingCalibration
+from chest_xray.evaluation.written import estimate, value
 
 
 def performance(material: Material) -> Section:

@@ -13,7 +13,7 @@ from chest_xray.bundle import VARIANTS, Bundle, Variant, hash_files, load_bundle
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, CompressionError, DataError
-from chest_xray.evaluation.comparison.paired import ScoredImages, compare
+from chest_xray.evaluation.comparison.paired import PairedImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
 from chest_xray.evaluation.graph_scores import GraphSession, thinned
 from chest_xray.evaluation.graphs import (
@@ -153,7 +153,7 @@ def _compare(
     side = ComparedBundle(
         name="float", digest=source.digest, image_size=source.manifest.image_size, data_hash=shards.data_hash
     )
-    images = ScoredImages(
+    images = PairedImages(
         labels=shards.labels[a.rows],
         patients=shards.patients[a.rows],
         ages=shards.ages[a.rows],

@@ -6,8 +6,9 @@ from typing import Final
 
 from chest_xray.evaluation.localise.results import LocalisationFigure, LocalisedFinding
 from chest_xray.evaluation.results import FindingCalibration, FindingMetrics
+from chest_xray.evaluation.written import estimate
 from chest_xray.export.model_card.facts import Facts, Words
-from chest_xray.export.model_card.markdown import bullets, estimate, known, share, table, value_of
+from chest_xray.export.model_card.markdown import bullets, known, share, table, value_of
 
 
 def performance(facts: Facts) -> Words:

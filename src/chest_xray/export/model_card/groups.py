@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chest_xray.evaluation.results import GroupFigure, Subgroup
+from chest_xray.evaluation.results import Subgroup
 from chest_xray.evaluation.results.groups import REAL
+from chest_xray.evaluation.written import group_figure, misjudged
 from chest_xray.export.model_card.facts import Facts, Words
 from chest_xray.export.model_card.markdown import known, table
 
@@ -45,24 +46,11 @@ def _group(group: Subgroup) -> tuple[str, ...]:
     return (
         group.name,
         f"{group.images} / {group.patients}",
-        _figure(group.mean_auroc),
+        group_figure(group.mean_auroc, star=False),
         "too few" if gap is None else f"{gap.difference:+.3f} ({gap.q:.2g})",
-        _misjudged(group),
-        _figure(group.no_finding.underdiagnosis),
-        _figure(group.no_finding.overdiagnosis),
-    )
-
-
-def _misjudged(group: Subgroup) -> str:
-    off = [f"{name} {excess:+.2f}" for name, excess in group.misjudged.items()]
-    return ", ".join(off) or f"none of {group.judged}"
-
-
-def _figure(figure: GroupFigure | None) -> str:
-    if figure is None:
-        return "too few"
-    return (
-        f"{figure.value:.3f}" if figure.ci95 is None else "{:.3f} ({:.3f} to {:.3f})".format(figure.value, *figure.ci95)
+        misjudged(group),
+        group_figure(group.no_finding.underdiagnosis, star=False),
+        group_figure(group.no_finding.overdiagnosis, star=False),
     )
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from chest_xray.bundle import Interval
-from chest_xray.evaluation.results import Estimate
+from chest_xray.evaluation.written import value
 
 
 def bullets(*lines: str) -> str:
     """One bullet a line."""
     return "\n".join(f"- {line}" for line in lines)
+
+
+def value_of(found: float | None, interval: Interval | None) -> str:
+    """`0.812 (0.790 to 0.831)`."""
+    return value(found, interval, otherwise="n/a (one class only)")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -22,21 +27,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _escaped(cell: str) -> str:
     return cell.replace("|", "\\|").replace("_", "\\_")
-
-
-def value_of(value: float | None, interval: Interval | None) -> str:
-    """`0.812 (0.790 to 0.831)`."""
-    if value is None:
-        return "n/a (one class only)"
-    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
-
-
-def estimate(found: Estimate | None) -> str:
-    """`0.81 (0.79 to 0.83)`."""
-    if found is None:
-        return "n/a"
-    interval = "" if found.ci95 is None else f" ({found.ci95[0]:.2f} to {found.ci95[1]:.2f})"
-    return f"{found.value:.2f}{interval}"
 
 
 def share(value: float) -> str:
