@@ -194,10 +194,19 @@ def write_evaluation(folder: Path, **changes: object) -> None:
 
 def test_the_report_is_made_from_the_files_of_the_evaluation(tmp_path: Path) -> None:
     write_evaluation(tmp_path, label_version="phantom")
-    assert len(TestScores.read(tmp_path / "predictions.parquet").labels) == 100
+    assert TestScores.read(tmp_path / "predictions.parquet", FINDINGS).labels.shape == (100, len(FINDINGS))
     path = write_report(tmp_path)
     assert path == tmp_path / "report.html"
     assert "data:image/png;base64," in path.read_text(encoding="utf-8")
+
+
+def test_scores_are_read_in_the_order_of_the_evaluation(tmp_path: Path) -> None:
+    write_evaluation(tmp_path)
+    path = tmp_path / "predictions.parquet"
+    mass, effusion = TestScores.read(path, ["Mass", "Effusion"]).logits.T
+    every = TestScores.read(path, FINDINGS).logits
+    np.testing.assert_array_equal(mass, every[:, FINDINGS.index("Mass")])
+    np.testing.assert_array_equal(effusion, every[:, FINDINGS.index("Effusion")])
 
 
 def test_a_picture_beside_an_evaluation_of_patients_is_not_taken_in(tmp_path: Path) -> None:

@@ -214,3 +214,13 @@ def test_the_card_is_the_same_each_time(bundle_manifest: Manifest) -> None:
     assert card(bundle_manifest) == card(bundle_manifest)
     assert bundle_manifest.provenance.created == datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     assert all(name.replace("_", "\\_") in card(bundle_manifest) for name in FINDINGS)
+
+
+def test_the_card_names_as_many_findings_as_were_measured(bundle_manifest: Manifest) -> None:
+    assert "\n# DenseNet121, 14 findings of NIH ChestX-ray14\n" in card(bundle_manifest)
+    measured = evaluation()
+    three = dict.fromkeys(("Opacity", "Device", "Fracture"), measured.findings["Mass"])
+    text = card(bundle_manifest, label_version="other", findings=three)
+    assert "\n# DenseNet121, 3 findings\n" in text
+    names = [result.metric_name for result in ModelCard(text).data.eval_results]
+    assert names == ["mean AUROC", "mean AUPRC", "AUROC, Opacity", "AUROC, Device", "AUROC, Fracture"]

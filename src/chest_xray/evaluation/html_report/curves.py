@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from chest_xray.evaluation.html_report.charts import Curve, Dot, thinned
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.intervals import wilson
 
@@ -19,7 +19,7 @@ _BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class TestScores:
-    """Labels (N, 14), 0 or 1, and logits and calibrated probabilities (N, 14) of the test images."""
+    """Labels (N, F), 0 or 1, and logits and calibrated probabilities (N, F) of the test images."""
 
     __test__ = False  # no test of pytest's
 
@@ -28,12 +28,12 @@ class TestScores:
     probabilities: Floats
 
     @classmethod
-    def read(cls, path: Path) -> TestScores:
-        """Read predictions.parquet."""
+    def read(cls, path: Path, findings: Sequence[str]) -> TestScores:
+        """Read predictions.parquet; columns in the order of `findings`."""
         table = pq.read_table(path)
         table = table.filter(np.asarray(table["split"]) == "test")
         columns = {
-            kind: np.column_stack([table[f"{name}.{kind}"].to_numpy() for name in FINDINGS])
+            kind: np.column_stack([table[f"{name}.{kind}"].to_numpy() for name in findings])
             for kind in ("label", "logit", "probability")
         }
         return cls(columns["label"], columns["logit"].astype(np.float64), columns["probability"].astype(np.float64))

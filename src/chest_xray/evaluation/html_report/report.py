@@ -28,7 +28,7 @@ def write_report(directory: Path) -> Path:
     material = Material(
         evaluation=evaluation,
         profiles=profiles,
-        scores=TestScores.read(directory / "predictions.parquet"),
+        scores=TestScores.read(directory / "predictions.parquet", list(evaluation.findings)),
         panel=panel.read_bytes() if shown else None,
     )
     path = directory / REPORT

@@ -18,13 +18,12 @@ from chest_xray.export.model_card.context import footprint, guard, model
 from chest_xray.export.model_card.facts import Facts, Words
 from chest_xray.export.model_card.figures import calibration, localisation, operating_points, performance, prior, shift
 from chest_xray.export.model_card.groups import shortcuts, subgroups
-from chest_xray.findings import FINDINGS, PHANTOM, describe_source
+from chest_xray.findings import PHANTOM, describe_source
 from chest_xray.training.run import TrainingRecord
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-MODEL_NAME = "DenseNet121, 14 findings of NIH ChestX-ray14"
 TEMPLATE: Final = files("chest_xray.export.model_card") / "model_card.md.j2"
 _PARTS: Final = (
     model,
@@ -66,7 +65,7 @@ def write_model_card(
 def card_words(facts: Facts) -> Words:
     """What stands in the template's places, by their names."""
     parts = {name: word for part in _PARTS for name, word in part(facts).items()}
-    return {"model_name": MODEL_NAME, **parts}
+    return {"model_name": facts.title, **parts}
 
 
 def _check_names(template: str, known: set[str]) -> None:
@@ -96,7 +95,7 @@ def card_metadata(facts: Facts) -> ModelCardData:
         tags=["chest-x-ray", "radiology", "multi-label", "densenet121", "onnx", "research-use-only"],
         datasets=None if phantom else ["NIH-ChestX-ray14"],
         metrics=["roc_auc"],
-        model_name=MODEL_NAME,
+        model_name=facts.title,
         eval_results=_results(facts),
     )
 
@@ -107,7 +106,7 @@ def _results(facts: Facts) -> list[EvalResult]:
         ("roc_auc", "mean AUROC", evaluation.mean.auroc),
         ("average_precision", "mean AUPRC", evaluation.mean.auprc),
     ]
-    values += [("roc_auc", f"AUROC, {name}", evaluation.findings[name].auroc) for name in FINDINGS]
+    values += [("roc_auc", f"AUROC, {name}", row.auroc) for name, row in evaluation.findings.items()]
     return [_result(facts, kind, name, value) for kind, name, value in values if value is not None]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chest_xray.bundle import Manifest
+from chest_xray.data.nih import LABEL_FILES
 from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import Footprint
 from chest_xray.findings import PHANTOM
@@ -28,3 +29,9 @@ class Facts:
     def phantom(self) -> bool:
         """Whether the images were drawn and not taken."""
         return self.evaluation.label_version == PHANTOM
+
+    @property
+    def title(self) -> str:
+        """`DenseNet121, 14 findings of NIH ChestX-ray14`."""
+        whose = " of NIH ChestX-ray14" if self.evaluation.label_version in {PHANTOM, *LABEL_FILES} else ""
+        return f"DenseNet121, {len(self.evaluation.findings)} findings{whose}"
