@@ -6,12 +6,13 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
 from chest_xray.backends import get_backend
 from chest_xray.cli.compress import DeployVariant
-from chest_xray.cli.options import EndpointName, Json, ModelName
+from chest_xray.cli.options import EndpointName, Json, ModelName, user_name
 from chest_xray.console import print_json, say
 from chest_xray.errors import NotDeployedError
 from chest_xray.inference.http.bounds import DEADLINE_SECONDS, QUEUE
@@ -38,29 +39,36 @@ def deploy(
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Films, PNG or JPEG.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Films, DICOM, PNG or JPEG.")],
     endpoint: EndpointName = DEFAULT_MODEL,
-    top: Annotated[int, typer.Option(min=1, max=14, help="Findings to show.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Findings to show.")] = 5,
     heatmap: Annotated[
         Path | None, typer.Option(help="Folder for a picture of each film with the heat map of its top finding.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Score films with the deployed model.
+    """Score films with the deployed model: DICOM, PNG or JPEG.
 
-    Example: cxr predict film.png --heatmap pictures
+    Each film has a line in the audit log, and the answer its event.
+
+    Example: cxr predict film.dcm --heatmap pictures
     """
-    from chest_xray.cli.tables import prediction_row, prediction_table, print_table
+    from chest_xray.cli.predictions import prediction_row, print_prediction
     from chest_xray.inference.predict_files import predict_files
+    from chest_xray.inference.scoring import Order
+    from chest_xray.records.audit import FileAudit
 
-    predictor = get_backend(load_settings()).predictor(endpoint)
+    settings = load_settings()
+    predictor = get_backend(settings).predictor(endpoint)
+    order = Order(f"cli:{user_name()}", str(uuid4()), explain=() if heatmap is None else ("top",))
     rows = []
     try:
-        for path, prediction in predict_files(predictor, files, pictures=heatmap):
+        audit = FileAudit.open(settings.home_dir)
+        for path, prediction in predict_files(predictor, files, order, audit=audit, pictures=heatmap):
             if json:
-                rows.append(prediction_row(str(path), prediction))
+                rows.append(prediction_row(str(path), order.request_id, prediction))
             else:
-                print_table(prediction_table(str(path), prediction, predictor.manifest, top))
+                print_prediction(str(path), prediction, predictor.manifest, top)
     finally:
         # Files that could not be read are an error at the end; the others' answers are not lost with them.
         if json:

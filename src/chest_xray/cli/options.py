@@ -5,7 +5,9 @@ The latter so that a setting, its default and its help stand in one place.
 
 from __future__ import annotations
 
+import getpass
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +23,14 @@ Rounds = Annotated[int, typer.Option("--rounds", min=100, help="Bootstrap rounds
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+def user_name() -> str:
+    """The user's name, or number where a container has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def options_from(model: type[BaseModel], parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,20 +10,12 @@ import typer
 
 from chest_xray.backends import get_backend
 from chest_xray.cli.compare import Force, TestData
-from chest_xray.cli.options import Json, ModelName
+from chest_xray.cli.options import Json, ModelName, user_name
 from chest_xray.console import print_json
 from chest_xray.settings import DEFAULT_MODEL, load_settings
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ApprovalStatus, ModelVersion
-
-
-def _user() -> str:
-    """The user's name, or number where a container has no name for it."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL_NAME", help="Name in the registry.")]
@@ -34,7 +24,7 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL_NAME", help="Name i
 Version = Annotated[int, typer.Option("--version", min=1, help="Version in the registry.")]
 
 
-By = Annotated[str, typer.Option("--by", help="Who does this, for the record.", default_factory=_user)]
+By = Annotated[str, typer.Option("--by", help="Who does this, for the record.", default_factory=user_name)]
 
 
 def register(

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chest_xray.evaluation.written import group_figure, spread, value
 from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
-from chest_xray.inference.explain import by_urgency
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import GateRecord, ModelVersion
-    from chest_xray.bundle import Manifest
     from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
     from chest_xray.evaluation.results import Evaluation, Subgroups
     from chest_xray.inference.http.keys import ApiKey
     from chest_xray.monitoring.agreement import Agreement, Share
-    from chest_xray.prediction import Prediction
 
 FILE_WIDTH = 120
 
@@ -30,6 +28,13 @@ def print_table(table: Table) -> None:
     """Print to standard output, as wide as the terminal, or as wide as it needs in a file."""
     console = Console()
     Console(width=None if console.is_terminal else FILE_WIDTH).print(table)
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Print lines to standard output; one that is longer than the terminal is not broken in a file."""
+    console = Console(soft_wrap=True)
+    for line in lines:
+        console.print(line)
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
@@ -43,7 +48,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
 
 
 def _findings_table(evaluation: Evaluation) -> Table:
-    table = _table(
+    table = results_table(
         title=f"Test list: {evaluation.images} {describe_source(evaluation.label_version)}, "
         f"{evaluation.patients} patients",
         caption=f"95% intervals from {evaluation.bootstrap.rounds} bootstrap rounds over patients. Sensitivity and "
@@ -67,7 +72,7 @@ def _findings_table(evaluation: Evaluation) -> Table:
 
 
 def _groups_table(subgroups: Subgroups) -> Table:
-    table = _table(
+    table = results_table(
         title="Groups of patients",
         caption=f"Groups of {subgroups.fewest_patients} patients and more. * differs from the rest, q < 0.05. "
         "Underdiagnosed: images with any finding in which none is flagged; overdiagnosed: the other way round.",
@@ -82,7 +87,7 @@ def _groups_table(subgroups: Subgroups) -> Table:
 
 
 def _shortcuts_table(evaluation: Evaluation) -> Table:
-    table = _table(
+    table = results_table(
         title="Shortcuts: mean AUROC without the lungs, and of the model within one view",
         caption="Logistic regressions fitted on training images; the means are over findings with enough cases.",
     )
@@ -109,8 +114,8 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         f"{describe_source(comparison.label_version)} of the test list, {comparison.patients} patients"
     )
     rounds = f"95% intervals of the paired difference from {comparison.rounds} bootstrap rounds over patients."
-    findings = _table(title=title, caption=f"{rounds} p of findings is Holm's.")
-    groups = _table(title="Mean AUROC in groups of patients", caption=rounds)
+    findings = results_table(title=title, caption=f"{rounds} p of findings is Holm's.")
+    groups = results_table(title="Mean AUROC in groups of patients", caption=rounds)
     for table, what in ((findings, "finding"), (groups, "group")):
         table.add_column(what, no_wrap=True)
         for name in ("with / without", "A", "B", "B less A (95% interval)", "p"):
@@ -134,40 +139,9 @@ def _difference(row: Difference | MeanDifference, p: float | None) -> tuple[str,
     return counts, f"{row.a:.3f}", f"{row.b:.3f}", describe_difference(row), "n/a" if p is None else f"{p:.2g}"
 
 
-def prediction_table(title: str, prediction: Prediction, manifest: Manifest, top: int) -> Table:
-    """The `top` findings of one film, those over their operating point first."""
-    model = prediction.model
-    source = describe_source(manifest.provenance.label_version)
-    table = _table(title=title, caption=f"{model.name} version {model.version}, trained on {source}.")
-    table.add_column("finding", no_wrap=True)
-    table.add_column("probability", justify="right")
-    table.add_column("operating point", justify="right")
-    table.add_column("flag")
-    for score in sorted(prediction.findings, key=by_urgency, reverse=True)[:top]:
-        flag = {True: "flagged", False: "", None: "too few cases"}[score.flag]
-        point = "n/a" if score.operating_point is None else f"{score.operating_point:.3f}"
-        style = "bold" if score.flag else None
-        table.add_row(score.finding, f"{score.probability:.3f}", point, flag, style=style)
-    return table
-
-
-def prediction_row(file: str, prediction: Prediction) -> dict[str, Any]:
-    """The same for programs, all findings in their order, no number rounded; `locations` of those with a heat map."""
-    from chest_xray.inference.zones import locations
-
-    return {
-        "file": file,
-        "model": asdict(prediction.model),
-        "findings": [asdict(score) for score in prediction.findings],
-        "locations": locations(prediction),
-        "timings_ms": dict(prediction.timings_ms),
-        "notice": RESEARCH_USE_ONLY,
-    }
-
-
 def versions_table(versions: Sequence[ModelVersion]) -> Table:
     """Registry versions with who and when."""
-    table = _table()
+    table = results_table()
     for name in ("model", "version", "state", "mean AUROC", "digest", "gate", "last step"):
         table.add_column(name, no_wrap=name != "last step")
     for row in versions:
@@ -203,7 +177,7 @@ def version_rows(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
 
 def keys_table(keys: Sequence[ApiKey]) -> Table:
     """API keys with what they may do; nothing of their secrets."""
-    table = _table()
+    table = results_table()
     for name in ("id", "name", "requests a minute", "created (UTC)", "state"):
         table.add_column(name, no_wrap=True)
     for key in keys:
@@ -219,7 +193,7 @@ def agreement_table(found: Agreement) -> Table:
     """
     since = "" if found.since is None else f" since {found.since}"
     models = ", ".join(f"{name}: {count}" for name, count in found.models.items()) or "none"
-    table = _table(
+    table = results_table(
         title=f"{found.endpoint}: feedback on {found.events} films{since}, {found.notes} of them with a note",
         caption=f"Films by model: {models}. Not in the audit log: {len(found.unmatched)}. "
         "95% intervals (Wilson), of the films that readers judged only.",
@@ -242,6 +216,7 @@ def _share(share: Share) -> str:
     return f"{share.value:.2f} {spread(share.ci95)}"
 
 
-def _table(title: str | None = None, caption: str | None = None) -> Table:
+def results_table(title: str | None = None, caption: str | None = None) -> Table:
+    """An empty table; below it, the caption and what its figures may not be used for."""
     footer = RESEARCH_USE_ONLY if caption is None else f"{caption}\n{RESEARCH_USE_ONLY}"
     return Table(title=title, caption=footer, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")

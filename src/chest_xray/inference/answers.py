@@ -1,6 +1,11 @@
-"""What the API answers, as pydantic models: the OpenAPI document is made of these."""
+"""What is answered, as pydantic models: to the API's and the container's callers and by `cxr predict --json`.
+
+The OpenAPI document is made of these. Their fields are those of `chest_xray.prediction` and of the manifest.
+"""
 
 import base64
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
 
 from numpy import float32
@@ -16,11 +21,12 @@ from chest_xray.bundle import (
     QualityProfile,
     Variant,
 )
+from chest_xray.errors import ImageError
 from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import ANCHORS, FAINT, OPACITY
 from chest_xray.images.film import MediaType, Sex, View
 from chest_xray.images.limits import Limits
-from chest_xray.inference.http.problems import Answer, Problem
+from chest_xray.inference.http.problems import Answer, Problem, problem_of
 from chest_xray.inference.zones import locations
 from chest_xray.prediction import ModelIdentity, Prediction, Predictor, QualityCheck
 
@@ -46,11 +52,6 @@ class ModelAnswer(Answer):
     name: str
     version: int | None = Field(description="None for a bundle that was never registered.")
     digest: str = Field(description="SHA-256 of the bundle's manifest, which holds that of each of its files.")
-
-    @classmethod
-    def of(cls, identity: ModelIdentity) -> Self:
-        """The identity, as it is written in an answer."""
-        return cls(name=identity.name, version=identity.version, digest=identity.digest)
 
 
 class FindingAnswer(Answer):
@@ -113,9 +114,14 @@ class FilmAnswer(Answer):
     )
 
     @classmethod
-    def of(cls, prediction: Prediction, picture_size: int | None) -> Self:
-        """The prediction as it is written in an answer, its heat maps as pictures of `picture_size` or as arrays."""
-        return cls(**_film_fields(prediction, picture_size))
+    def of(cls, prediction: Prediction, picture_size: int | None = None, **more: object) -> Self:
+        """The prediction as it is written in an answer, its heat maps as pictures of `picture_size` or as arrays.
+
+        `more` are the fields that a prediction does not have.
+        """
+        drawn = {finding: _heat_map(cam, picture_size) for finding, cam in prediction.heat_maps.items()}
+        fields = _taken(cls, prediction) | {"heat_maps": drawn, "locations": locations(prediction)}
+        return cls.model_validate(fields | more)
 
 
 class PredictionAnswer(FilmAnswer):
@@ -126,14 +132,9 @@ class PredictionAnswer(FilmAnswer):
     notice: str
 
     @classmethod
-    def answering(cls, request_id: str, prediction: Prediction, picture_size: int | None) -> Self:
+    def answering(cls, request_id: str, prediction: Prediction, picture_size: int | None = None) -> Self:
         """The whole answer to a request with one film."""
-        return cls(
-            request_id=request_id,
-            model=ModelAnswer.of(prediction.model),
-            notice=RESEARCH_USE_ONLY,
-            **_film_fields(prediction, picture_size),
-        )
+        return cls.of(prediction, picture_size, request_id=request_id, notice=RESEARCH_USE_ONLY)
 
 
 class BatchResult(Answer):
@@ -144,6 +145,19 @@ class BatchResult(Answer):
     prediction: FilmAnswer | None
     problem: Problem | None
 
+    @classmethod
+    def of(
+        cls, request_id: str, index: int, result: Prediction | ImageError, picture_size: int | None, **more: object
+    ) -> Self:
+        """What a batch's answer says of one image; `more` are the fields that a subclass has besides."""
+        if isinstance(result, ImageError):
+            problem = problem_of(request_id, result)
+            told: dict[str, object] = {"status": problem.status, "prediction": None, "problem": problem}
+        else:
+            film = FilmAnswer.of(result, picture_size)
+            told = {"status": HTTPStatus.OK, "prediction": film, "problem": None}
+        return cls.model_validate({"index": index} | told | more)
+
 
 class BatchAnswer(Answer):
     """The answer for several images, in their order."""
@@ -151,7 +165,13 @@ class BatchAnswer(Answer):
     request_id: str
     model: ModelAnswer
     notice: str
-    results: list[BatchResult]
+    results: tuple[BatchResult, ...]
+
+    @classmethod
+    def of(cls, request_id: str, model: ModelIdentity, results: Sequence[BatchResult]) -> Self:
+        """The whole answer to a request with several images."""
+        fields = {"request_id": request_id, "model": model, "notice": RESEARCH_USE_ONLY, "results": results}
+        return cls.model_validate(fields)
 
 
 class ImageLimits(Answer):
@@ -189,28 +209,17 @@ class ModelCard(Answer):
     @classmethod
     def of(cls, request_id: str, predictor: Predictor, limits: Limits, *, feedback: bool) -> Self:
         """What the predictor's manifest says, and what this server does with its answers."""
-        manifest = predictor.manifest
-        return cls(
-            request_id=request_id,
-            model=ModelAnswer.of(predictor.identity),
-            architecture=manifest.architecture,
-            variant=manifest.variant,
-            compressed_from=manifest.compressed_from,
-            ensemble_of=manifest.ensemble_of,
-            image_size=manifest.image_size,
-            normalisation=manifest.normalisation,
-            findings=manifest.findings,
-            mean_auroc=manifest.mean_auroc,
-            guard=manifest.guard,
-            quality=manifest.quality,
-            provenance=manifest.provenance,
-            colours=list(ANCHORS),
-            faint=FAINT,
-            opacity=OPACITY,
-            limits=ImageLimits(max_bytes=limits.max_bytes, max_pixels=limits.max_pixels),
-            feedback=feedback,
-            notice=RESEARCH_USE_ONLY,
-        )
+        here = {
+            "request_id": request_id,
+            "model": predictor.identity,
+            "colours": ANCHORS,
+            "faint": FAINT,
+            "opacity": OPACITY,
+            "limits": limits,
+            "feedback": feedback,
+            "notice": RESEARCH_USE_ONLY,
+        }
+        return cls.model_validate(_taken(cls, predictor.manifest) | here)
 
 
 class FeedbackAnswer(Answer):
@@ -233,38 +242,9 @@ class Readiness(Answer):
     model: ModelAnswer
 
 
-def _film_fields(prediction: Prediction, picture_size: int | None) -> dict[str, Any]:
-    film, guard = prediction.film, prediction.guard
-    return {
-        "event_id": prediction.event_id,
-        "film": FilmFactsAnswer(
-            media_type=film.media_type,
-            width=film.width,
-            height=film.height,
-            view=film.view,
-            age=film.age,
-            sex=film.sex,
-        ),
-        "findings": [
-            FindingAnswer(
-                finding=score.finding,
-                probability=score.probability,
-                operating_point=score.operating_point,
-                flag=score.flag,
-            )
-            for score in prediction.findings
-        ],
-        "guard": GuardAnswer(
-            in_distribution=guard.in_distribution,
-            distance=guard.distance,
-            threshold=guard.threshold,
-            false_refusal_rate=guard.false_refusal_rate,
-        ),
-        "quality": [QualityWarningAnswer(check=warning.check, detail=warning.detail) for warning in prediction.quality],
-        "heat_maps": {finding: _heat_map(cam, picture_size) for finding, cam in prediction.heat_maps.items()},
-        "locations": locations(prediction),
-        "timings_ms": dict(prediction.timings_ms),
-    }
+def _taken(answer: type[Answer], source: object) -> dict[str, Any]:
+    """The fields of an answer that `source` has an attribute for."""
+    return {name: getattr(source, name) for name in answer.model_fields if hasattr(source, name)}
 
 
 def _heat_map(cam: NDArray[float32], picture_size: int | None) -> list[list[float]] | str:

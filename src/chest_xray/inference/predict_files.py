@@ -9,22 +9,28 @@ from chest_xray.console import say
 from chest_xray.errors import ImageError
 from chest_xray.files import write_atomically
 from chest_xray.findings import describe_source
+from chest_xray.inference.scoring import Order, score_film
 from chest_xray.prediction import Prediction, Predictor
+from chest_xray.records.audit import Audit
 
 
 def predict_files(
-    predictor: Predictor, files: Sequence[Path], *, pictures: Path | None = None
+    predictor: Predictor, files: Sequence[Path], order: Order, *, audit: Audit | None, pictures: Path | None = None
 ) -> Iterator[tuple[Path, Prediction]]:
-    """Yield each file with its prediction; with `pictures`, write the film with its top finding's heat map there.
+    """Yield each file with its prediction, once the audit log has it.
+
+    With `pictures`, the film is written there with the one heat map that `order` asks for. A file of which no byte
+    could be read has no line in the audit log.
 
     Raises:
         ImageError: after the last file, when some could not be read.
+        AuditError: the audit log cannot be written.
     """
     failures: list[str] = []
     for path in files:
         try:
             image = _read(path)
-            prediction = predictor.predict(image, explain=() if pictures is None else ("top",))
+            prediction = _scored(predictor, audit, image, order)
         except ImageError as error:
             failures.append(f"{path}: {error}")
             if len(files) > 1:
@@ -35,6 +41,13 @@ def predict_files(
         yield path, prediction
     if failures:
         raise ImageError(failures[0] if len(files) == 1 else f"{len(failures)} of {len(files)} files were not scored.")
+
+
+def _scored(predictor: Predictor, audit: Audit | None, image: bytes, order: Order) -> Prediction:
+    result = score_film(predictor, audit, image, order)
+    if isinstance(result, ImageError):
+        raise result
+    return result
 
 
 def _read(path: Path) -> bytes:

@@ -14,20 +14,19 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
 
 from chest_xray.cpus import available_cpus
-from chest_xray.errors import ImageError, UnlikeTrainingError
-from chest_xray.images.decode import decode_full
+from chest_xray.errors import ImageError
 from chest_xray.images.film import FullFilm
 from chest_xray.images.limits import Limits
 from chest_xray.inference.http.bounds import DEADLINE_SECONDS
 from chest_xray.inference.http.problems import ApiError, image_code
+from chest_xray.inference.scoring import Order, flagged, score_film, show_film
 from chest_xray.prediction import ModelIdentity, Prediction, Predictor
-from chest_xray.records.audit import Audit, AuditEntry
+from chest_xray.records.audit import Audit
 from chest_xray.records.metrics import Metrics
 
 _T = TypeVar("_T")
@@ -47,13 +46,10 @@ class DeadlineError(ApiError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class _Request:
     """What one request asks of each of its images. `until` and `received` are times of `time.monotonic`."""
 
-    explain: Collection[str]
-    strict: bool
-    caller: str
-    request_id: str
+    order: Order
     received: float
     until: float
 
@@ -111,7 +107,8 @@ class PredictionService:
             AuditError: the audit log cannot be written.
             SettingsError: `explain` has a name that is no finding.
         """
-        order = _Order(explain, strict, caller, request_id, received, received + self._deadline)
+        order = Order(caller, request_id, explain, strict)
+        asked = _Request(order, received, received + self._deadline)
         pending = deque(enumerate(images))
         results: list[Prediction | ImageError | None] = [None] * len(pending)
         del images
@@ -119,7 +116,7 @@ class PredictionService:
         async def work() -> None:
             while pending:
                 index, image = pending.popleft()
-                results[index] = await self._score_one(image, order)
+                results[index] = await self._score_one(image, asked)
 
         try:
             # No more at once than there are threads: whoever comes with one image is not put behind sixty-four.
@@ -139,11 +136,10 @@ class PredictionService:
             DeadlineError: no thread took it up in time.
             AuditError: the audit log cannot be written.
         """
-        until = received + self._deadline
-        order = _Order((), strict=False, caller=caller, request_id=request_id, received=received, until=until)
-        work = partial(self._decode_in_thread, image, order)
+        order = Order(caller, request_id)
+        work = partial(show_film, self.identity, self._audit, image, order, self.limits)
         del image
-        running = self.run(work, until=until)
+        running = self.run(work, until=received + self._deadline)
         del work
         try:
             result = await running
@@ -186,56 +182,26 @@ class PredictionService:
         self.scoring -= 1
         self._places.release()
 
-    async def _score_one(self, image: bytes, order: _Order) -> Prediction | ImageError:
-        work = partial(self._in_thread, image, order, time.monotonic())
+    async def _score_one(self, image: bytes, asked: _Request) -> Prediction | ImageError:
+        work = partial(self._in_thread, image, asked, time.monotonic())
         del image
-        running = self.run(work, until=order.until)
+        running = self.run(work, until=asked.until)
         del work
         result = await running
         self._count(result)
         return result
 
-    def _in_thread(self, image: bytes, order: _Order, asked: float) -> Prediction | ImageError:
-        queued = time.monotonic() - asked
-        try:
-            prediction = self.predictor.predict(image, explain=order.explain)
-            if order.strict:
-                check_accepted(prediction)
-        except ImageError as error:
-            self._record(image, order, error)
-            return _without_frames(error)
-        self._record(image, order, prediction)
+    def _in_thread(self, image: bytes, asked: _Request, waiting_since: float) -> Prediction | ImageError:
+        queued = time.monotonic() - waiting_since
+        result = score_film(self.predictor, self._audit, image, asked.order)
+        if isinstance(result, ImageError):
+            return result
         stages = {
-            **prediction.timings_ms,
+            **result.timings_ms,
             "queue": queued * 1e3,
-            "total": (time.monotonic() - order.received) * 1e3,
+            "total": (time.monotonic() - asked.received) * 1e3,
         }
-        return replace(prediction, timings_ms=stages)
-
-    def _decode_in_thread(self, image: bytes, order: _Order) -> FullFilm | ImageError:
-        try:
-            film = decode_full(image, self.limits)
-        except ImageError as error:
-            self._record(image, order, error)
-            return _without_frames(error)
-        self._record(image, order, film)
-        return film
-
-    def _record(self, image: bytes, order: _Order, result: Prediction | FullFilm | ImageError) -> None:
-        if self._audit is None:
-            return
-        entry = AuditEntry(
-            time=datetime.now(UTC),
-            request_id=order.request_id,
-            caller=order.caller,
-            image=self._audit.fingerprint(image),
-            media_type=None,
-            outcome="refused",
-            code=None,
-            model=self.identity,
-            in_distribution=None,
-        )
-        self._audit.record(_with_result(entry, result))
+        return replace(result, timings_ms=stages)
 
     def _count(self, result: Prediction | ImageError) -> None:
         if isinstance(result, ImageError):
@@ -244,7 +210,7 @@ class PredictionService:
         self.metrics.count_scored(
             in_distribution=result.guard.in_distribution,
             warnings=[warning.check for warning in result.quality],
-            flagged=_flagged(result),
+            flagged=flagged(result),
         )
         for stage, milliseconds in result.timings_ms.items():
             self.metrics.observe_stage(stage, milliseconds)
@@ -255,46 +221,3 @@ async def _all_of(work: Callable[[], Coroutine[None, None, None]], times: int) -
         await work()
     else:
         await asyncio.gather(*(work() for _ in range(times)))
-
-
-def check_accepted(prediction: Prediction) -> None:
-    """Let a prediction pass that the guard and every quality check accept.
-
-    Raises:
-        UnlikeTrainingError: the first quality warning, as it tells more, or else the guard's verdict.
-    """
-    for warning in prediction.quality:
-        raise UnlikeTrainingError(f"quality_{warning.check}", warning.detail)
-    guard = prediction.guard
-    if not guard.in_distribution:
-        raise UnlikeTrainingError(
-            "out_of_distribution",
-            f"The film is unlike the training films: its distance is {guard.distance:.4g}; at most "
-            f"{guard.threshold:.4g} is accepted. Without `strict` it is scored all the same.",
-        )
-
-
-def _with_result(entry: AuditEntry, result: Prediction | FullFilm | ImageError) -> AuditEntry:
-    if isinstance(result, ImageError):
-        return replace(entry, code=image_code(result))
-    if isinstance(result, FullFilm):
-        return replace(entry, media_type=result.film.media_type, outcome="viewed")
-    return replace(
-        entry,
-        media_type=result.film.media_type,
-        outcome="scored",
-        in_distribution=result.guard.in_distribution,
-        flagged=_flagged(result),
-        no_operating_point=tuple(score.finding for score in result.findings if score.flag is None),
-        event_id=result.event_id,
-    )
-
-
-def _flagged(prediction: Prediction) -> tuple[str, ...]:
-    return tuple(score.finding for score in prediction.findings if score.flag)
-
-
-def _without_frames(error: ImageError) -> ImageError:
-    """The error without its traceback, whose frames would keep the image's bytes until the answer is written."""
-    error.__cause__ = error.__context__ = error.__traceback__ = None
-    return error

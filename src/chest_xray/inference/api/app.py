@@ -126,7 +126,7 @@ def _add_states(app: FastAPI, predictor: Predictor) -> None:
     async def readyz() -> Readiness:
         if app.state.admission.draining:
             raise draining()
-        return Readiness(model=ModelAnswer.of(predictor.identity))
+        return Readiness(model=ModelAnswer.model_validate(predictor.identity))
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:

@@ -20,19 +20,12 @@ from pydantic import BaseModel, BeforeValidator
 from starlette.responses import Response
 
 from chest_xray.errors import ImageError, SettingsError
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
-from chest_xray.inference.answers import (
-    BatchAnswer,
-    BatchResult,
-    FilmAnswer,
-    HeatMapKind,
-    ModelAnswer,
-    PredictionAnswer,
-)
+from chest_xray.findings import FINDINGS
+from chest_xray.inference.answers import BatchAnswer, BatchResult, HeatMapKind, PredictionAnswer
 from chest_xray.inference.api.openapi import PREDICTION_BODY, PREDICTION_PROBLEMS
 from chest_xray.inference.explain import parse_explain
 from chest_xray.inference.http.access import LOCAL
-from chest_xray.inference.http.problems import ApiError, problem_of
+from chest_xray.inference.http.problems import ApiError
 from chest_xray.inference.http.uploads import IMAGE_TYPES, MULTIPART, content_type, read_body, read_parts
 from chest_xray.inference.service import PredictionService
 from chest_xray.prediction import ModelIdentity, Prediction
@@ -167,21 +160,9 @@ async def _write(service: PredictionService, order: _Order, answer: Callable[[],
 
 
 def _batch_answer(model: ModelIdentity, order: _Order, results: Sequence[Prediction | ImageError]) -> BatchAnswer:
-    return BatchAnswer(
-        request_id=order.request_id,
-        model=ModelAnswer.of(model),
-        notice=RESEARCH_USE_ONLY,
-        results=[batch_result(order.request_id, *numbered, order.picture_size) for numbered in enumerate(results)],
-    )
-
-
-def batch_result(request_id: str, index: int, result: Prediction | ImageError, picture_size: int | None) -> BatchResult:
-    """What a batch's answer says of one image."""
-    if isinstance(result, ImageError):
-        problem = problem_of(request_id, result)
-        return BatchResult(index=index, status=problem.status, prediction=None, problem=problem)
-    prediction = FilmAnswer.of(result, picture_size)
-    return BatchResult(index=index, status=HTTPStatus.OK, prediction=prediction, problem=None)
+    request_id, size = order.request_id, order.picture_size
+    rows = [BatchResult.of(request_id, index, result, size) for index, result in enumerate(results)]
+    return BatchAnswer.of(request_id, model, rows)
 
 
 def _check_parameters(request: Request) -> None:

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Final
 
 from anyio.to_thread import run_sync
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -28,8 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chest_xray.cpus import available_cpus
 from chest_xray.errors import ImageError
-from chest_xray.findings import RESEARCH_USE_ONLY
-from chest_xray.inference.answers import BatchAnswer, BatchResult, FilmAnswer, ModelAnswer, PredictionAnswer
+from chest_xray.inference.answers import BatchAnswer, BatchResult, PredictionAnswer
 from chest_xray.inference.container.bodies import Invocation, Options, parse_attributes, parse_json, parse_lines
 from chest_xray.inference.http.boundary import REQUEST_ID
 from chest_xray.inference.http.problems import ApiError, add_problem_handlers, problem_of
@@ -53,15 +52,10 @@ class InvocationResult(BatchResult):
     id: str | None = Field(description="As the caller wrote it.")
 
 
-class InvocationAnswer(BaseModel):
-    """The answer for several images, in their order: `BatchAnswer` with ids."""
+class InvocationAnswer(BatchAnswer):
+    """The answer for several images, in their order, with ids."""
 
-    model_config = BatchAnswer.model_config
-
-    request_id: str
-    model: ModelAnswer
-    notice: str
-    results: list[InvocationResult]
+    results: tuple[InvocationResult, ...]
 
 
 def create_container(
@@ -191,28 +185,18 @@ class _Invocations:
     def _write(self, call: _Call, invocation: Invocation, results: Sequence[Result]) -> bytes:
         if not invocation.several:
             return self._write_one(call, invocation.options, results[0])
-        rows = [self._row(call, invocation, index, result) for index, result in enumerate(results)]
-        answer = InvocationAnswer(
-            request_id=call.request_id,
-            model=ModelAnswer.of(self._service.identity),
-            notice=RESEARCH_USE_ONLY,
-            results=rows,
-        )
-        return answer.model_dump_json().encode()
+        size = self._picture_size(invocation.options)
+        rows = [
+            InvocationResult.of(call.request_id, index, result, size, id=invocation.ids[index])
+            for index, result in enumerate(results)
+        ]
+        return InvocationAnswer.of(call.request_id, self._service.identity, rows).model_dump_json().encode()
 
     def _write_one(self, call: _Call, options: Options, result: Result) -> bytes:
         if isinstance(result, ImageError):
             raise result
         answer = PredictionAnswer.answering(call.request_id, result, self._picture_size(options))
         return answer.model_dump_json().encode()
-
-    def _row(self, call: _Call, invocation: Invocation, index: int, result: Result) -> InvocationResult:
-        given = invocation.ids[index]
-        if isinstance(result, ImageError):
-            problem = problem_of(call.request_id, result)
-            return InvocationResult(id=given, index=index, status=problem.status, prediction=None, problem=problem)
-        film = FilmAnswer.of(result, self._picture_size(invocation.options))
-        return InvocationResult(id=given, index=index, status=HTTPStatus.OK, prediction=film, problem=None)
 
     def _picture_size(self, options: Options) -> int | None:
         return self._service.predictor.manifest.image_size if options.heat_maps == "png" else None

@@ -110,9 +110,12 @@ def as_api_error(error: Exception) -> ApiError:
 
 
 class Answer(BaseModel):
-    """What goes out as JSON: frozen, and nothing in it that its document does not name."""
+    """What goes out as JSON: frozen, and nothing in it that its document does not name.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    What the program itself computes with is taken from the attributes of its own objects.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, from_attributes=True)
 
 
 class Problem(Answer):
