@@ -39,7 +39,7 @@ def shards_of(films: int = FILMS, **changes: object) -> Shards:
         "pixel_std": pixels.std(axis=(1, 2)).astype(np.float32),
     }
     dataset = {"image_size": SIDE, "data_hash": "d" * 64, "label_version": "v2020", "split_source": "lists"}
-    return Shards(Path("films"), dataset | changes, pa.table(columns, schema=index_schema()), [pixels])
+    return Shards(Path("films"), dataset | changes, pa.table(columns, schema=index_schema(FINDINGS)), [pixels])
 
 
 def test_each_input_predicts_what_was_made_of_it_and_nothing_else() -> None:

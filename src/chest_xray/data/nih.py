@@ -21,7 +21,7 @@ from typing import Literal
 from chest_xray.data.nih_tables import Box, Entry, read_boxes, read_entries
 from chest_xray.data.split import Split, read_lists, split_images
 from chest_xray.errors import DataError
-from chest_xray.findings import PHANTOM
+from chest_xray.findings import FINDINGS, PHANTOM
 
 PHANTOM_FILE = "phantom.json"  # `cxr phantom` leaves it, so that no figure of phantoms passes for one of patients
 LABEL_FILES = {"v2020": "Data_Entry_2017_v2020.csv", "2017": "Data_Entry_2017.csv"}
@@ -41,9 +41,10 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An NIH folder, read and checked. Entries are in the order of their image names."""
+    """A source of films, read and checked. Entries are in the order of their image names."""
 
     label_version: str  # 'v2020', '2017' or 'phantom'
+    findings: tuple[str, ...]  # in the order of every entry's labels
     split_source: Literal["lists", "patient hash"]
     entries: tuple[Entry, ...]
     splits: dict[str, Split]
@@ -77,6 +78,7 @@ def read_nih(source: Path, *, validation_fraction: float = 0.1) -> Manifest:
     box_path = source / BOX_FILE
     return Manifest(
         label_version=label_version,
+        findings=FINDINGS,
         split_source="patient hash" if lists is None else "lists",
         entries=rows,
         splits=splits,

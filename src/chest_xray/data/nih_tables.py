@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     age: float  # years; NaN when not known
     sex: str  # 'M', 'F' or '' when not known
     view: str  # 'PA', 'AP' or '' when not known
-    labels: tuple[int, ...]  # 0 or 1, in the order of FINDINGS
+    labels: tuple[int, ...]  # 0 or 1, in the order of the findings
 
 
 class Box(NamedTuple):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.data.index import BOX_FIELDS, INDEX_FILE, read_index
+from chest_xray.data.index import BOX_FIELDS, INDEX_FILE, findings_of, read_index
 from chest_xray.data.nih_tables import Box
 from chest_xray.errors import DataError
-from chest_xray.findings import FINDINGS
+from chest_xray.finding_names import check_findings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,13 +36,14 @@ class Shards:
         image_size: S, the side of every stored image in pixels.
         data_hash: SHA-256 of pixels and index.
         label_version: 'v2020', '2017' or 'phantom'.
+        findings: F names, in the order of the labels.
         images: names of the source files.
         patients: (N,) int64.
         ages: (N,) float32, years, NaN when not known.
         sexes: 'M', 'F' or ''.
         views: 'PA', 'AP' or ''.
         splits: 'train', 'val' or 'test'.
-        labels: (N, 14) uint8, 0 or 1, in the order of FINDINGS.
+        labels: (N, F) uint8, 0 or 1.
         boxes: of each image, as fractions of its width and height.
         heights: (N,) int32, of the source file in pixels.
         widths: (N,) int32, of the source file in pixels.
@@ -56,13 +57,14 @@ class Shards:
         self.image_size: int = dataset["image_size"]
         self.data_hash: str = dataset["data_hash"]
         self.label_version: str = dataset["label_version"]
+        self.findings: tuple[str, ...] = findings_of(table)
         self.images: list[str] = table["image"].to_pylist()
         self.patients: NDArray[np.int64] = table["patient"].to_numpy()
         self.ages: NDArray[np.float32] = table["age"].to_numpy()
         self.sexes: list[str] = table["sex"].to_pylist()
         self.views: list[str] = table["view"].to_pylist()
         self.splits: list[str] = table["split"].to_pylist()
-        self.labels: NDArray[np.uint8] = np.column_stack([table[finding].to_numpy() for finding in FINDINGS])
+        self.labels: NDArray[np.uint8] = np.column_stack([table[finding].to_numpy() for finding in self.findings])
         self.boxes: list[tuple[Box, ...]] = [_boxes(cell) for cell in table["boxes"].to_pylist()]
         self.heights: NDArray[np.int32] = table["height"].to_numpy()
         self.widths: NDArray[np.int32] = table["width"].to_numpy()
@@ -86,9 +88,17 @@ class Shards:
                 f"{root / INDEX_FILE} has {table.num_rows} rows and {DATASET_FILE} says "
                 f"{dataset['counts']['images']}: run prepare-data into a new folder."
             )
+        _check_findings(root, dataset, table)
         side = dataset["image_size"]
         pixels = [_open_shard(root / shard["file"], (shard["rows"], side, side)) for shard in dataset["shards"]]
-        return cls(root, dataset, table, pixels)
+        opened = cls(root, dataset, table, pixels)
+        foreign = {box.finding for boxes in opened.boxes for box in boxes} - set(opened.findings)
+        if foreign:
+            raise DataError(
+                f"{root / INDEX_FILE} has a box of {min(foreign)!r}, which is none of {', '.join(opened.findings)}: "
+                "run prepare-data into a new folder."
+            )
+        return opened
 
     def __len__(self) -> int:
         return len(self.images)
@@ -129,6 +139,21 @@ def read_dataset(root: Path) -> dict[str, Any]:
             f"{path} has format version {version!r}, expected {FORMAT_VERSION}: run prepare-data into a new folder."
         )
     return dict(dataset)
+
+
+def _check_findings(root: Path, dataset: dict[str, Any], table: pa.Table) -> None:
+    """The index's columns are the findings; `dataset.json` repeats them, but for one from before it did."""
+    findings = findings_of(table)
+    named = dataset.get("findings", list(findings))
+    if named != list(findings):
+        raise DataError(
+            f"{root / DATASET_FILE} names the findings {named} and {INDEX_FILE} has {', '.join(findings)}: "
+            "run prepare-data into a new folder."
+        )
+    try:
+        check_findings(findings)
+    except ValueError as error:
+        raise DataError(f"{root / INDEX_FILE}: {error}. Run prepare-data into a new folder.") from error
 
 
 def _open_shard(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

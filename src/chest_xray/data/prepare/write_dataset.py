@@ -18,7 +18,6 @@ from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION
 from chest_xray.data.split import SPLITS
 from chest_xray.errors import DataError
 from chest_xray.files import write_atomically
-from chest_xray.findings import FINDINGS
 
 REJECTED_FILE = "rejected.csv"
 
@@ -35,13 +34,14 @@ def write_dataset(manifest: Manifest, source: PackedSource, settings: PackSettin
     if not columns["image"]:
         raise DataError(_nothing_left(manifest, rejected))
     write_atomically(output / REJECTED_FILE, _csv([("image", "reason"), *rejected]))
-    write_atomically(output / INDEX_FILE, encode_index(columns))
+    write_atomically(output / INDEX_FILE, encode_index(columns, manifest.findings))
     hashes = [finished.sha256 for _, finished in source.shards]
     splits = Counter(columns["split"])
     dataset = {
         "version": FORMAT_VERSION,
         "image_size": settings.image_size,
         "label_version": manifest.label_version,
+        "findings": list(manifest.findings),
         "split_source": manifest.split_source,
         "validation_fraction": validation_fraction,
         "data_hash": content_hash(hashes, read_index(output / INDEX_FILE)),
@@ -98,7 +98,7 @@ def _cells(manifest: Manifest, entry: Entry, packed: Packed) -> dict[str, Any]:
         "sex": entry.sex,
         "view": entry.view,
         "split": manifest.splits[entry.image],
-        **dict(zip(FINDINGS, entry.labels, strict=True)),
+        **dict(zip(manifest.findings, entry.labels, strict=True)),
         "boxes": boxes,
         "height": packed.height,
         "width": packed.width,
