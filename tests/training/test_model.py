@@ -17,8 +17,9 @@ from chest_xray.training.model import ChestXrayNet, build_model, load_torchvisio
 BLOCKS = (6, 12, 24, 16)
 
 
-def build(seed: int = 0, init: str = "none", **settings: object) -> ChestXrayNet:
-    return build_model(init, mean=0.5, std=0.25, seed=seed, settings=Settings(**settings)).eval()
+def build(seed: int = 0, init: str = "none", findings: int = 14, **settings: object) -> ChestXrayNet:
+    model = build_model(init, mean=0.5, std=0.25, findings=findings, seed=seed, settings=Settings(**settings))
+    return model.eval()
 
 
 def stir_norms(model: nn.Module) -> None:
@@ -49,6 +50,13 @@ def test_maps_average_to_the_logits(model: ChestXrayNet, images: Tensor) -> None
     assert cam.shape == (3, 14, 3, 3)
     assert embedding.shape == (3, 1024)
     torch.testing.assert_close(cam.mean(dim=(2, 3)) + model.classifier.bias, logits)
+
+
+def test_there_are_as_many_logits_and_maps_as_findings(images: Tensor) -> None:
+    three = build(findings=3)
+    with torch.no_grad():
+        logits, embedding, cam = three.explain(images)
+    assert (logits.shape, embedding.shape, cam.shape) == ((3, 3), (3, 1024), (3, 3, 3, 3))
 
 
 def test_maps_are_grad_cam(model: ChestXrayNet, images: Tensor) -> None:

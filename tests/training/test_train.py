@@ -104,6 +104,7 @@ def test_a_finished_run_is_recorded(data: Path, home: Path, whole: Path) -> None
     record = RunFolder(whole).record()
     shards = Shards.open(data)
     assert record.data_hash == shards.data_hash
+    assert record.findings == shards.findings
     assert [row.epoch for row in record.history] == [1, 2]
     assert record.versions["torch"] == torch.__version__
     assert RunFolder(whole).output.joinpath("curves.png").read_bytes().startswith(b"\x89PNG")
@@ -163,6 +164,18 @@ def learner(data: Path, **changes: object) -> Learner:
     return Learner(Shards.open(data), TrainConfig(**{**OPTIONS, **changes}), Settings())
 
 
+def test_a_finished_run_takes_the_shards_of_its_findings_alone(data: Path, whole: Path) -> None:
+    record, shards = RunFolder(whole).record(), Shards.open(data)
+    record.check_shards(shards, whole, "Evaluate with its own.")
+    record.model_copy(update={"findings": ()}).check_shards(shards, whole, "Evaluate with its own.")
+    other = record.model_copy(update={"findings": ("Opacity", "Device")})
+    with pytest.raises(TrainingError, match=r"for Opacity, Device, .* Atelectasis, .* Evaluate with its own"):
+        other.check_shards(shards, whole, "Evaluate with its own.")
+    shards.data_hash = "0" * 64
+    with pytest.raises(TrainingError, match=r"was trained on data \w{12}, .* is 000000000000. Evaluate with its own"):
+        record.check_shards(shards, whole, "Evaluate with its own.")
+
+
 def test_a_checkpoint_of_other_data_or_settings_is_refused(data: Path, tmp_path: Path) -> None:
     first = learner(data)
     state = first.state()
@@ -172,6 +185,19 @@ def test_a_checkpoint_of_other_data_or_settings_is_refused(data: Path, tmp_path:
     state["identity"] = state["identity"] | {"data_hash": "0" * 64}
     with pytest.raises(TrainingError, match=r"was trained on data 000000000000, these are"):
         learner(data).restore(state, tmp_path)
+    others = {"data_hash": first.shards.data_hash, "findings": ["Opacity", "Device"]}
+    state["identity"] = state["identity"] | others
+    with pytest.raises(TrainingError, match=r"was trained for Opacity, Device, these are Atelectasis, "):
+        learner(data).restore(state, tmp_path)
+
+
+def test_a_checkpoint_from_before_findings_were_in_it_goes_on(data: Path, tmp_path: Path) -> None:
+    state = learner(data).state()
+    del state["identity"]["findings"]
+    state["progress"]["step_in_epoch"] = 3
+    going_on = learner(data)
+    going_on.restore(state, tmp_path)
+    assert going_on.step == 3
 
 
 def test_a_torn_checkpoint_is_one_clear_error(tmp_path: Path) -> None:

@@ -50,11 +50,7 @@ def evaluate(run: Path, data: Path, settings: Settings, choices: Choices | None 
     """
     folder, shards = RunFolder(run), Shards.open(data)
     record = folder.record()
-    if shards.data_hash != record.data_hash:
-        raise TrainingError(
-            f"{run} was trained on data {record.data_hash[:12]}, {data} is {shards.data_hash[:12]}. "
-            "Evaluate with the shards of the training, which hold its validation patients."
-        )
+    record.check_shards(shards, run, "Evaluate with the shards of the training, which hold its validation patients.")
     with folder.alone():
         done = _evaluated(folder, choices or Choices())
         if done is not None:

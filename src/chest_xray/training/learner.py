@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,8 @@ class Learner:
         self.normalisation = training_normalisation(shards, self.train_rows)
         self.positive_weights = positive_weights(shards.labels[self.train_rows], config.positive_weight_cap)
         mean, std = self.normalisation.mean, self.normalisation.std
-        model = build_model(config.init, mean=mean, std=std, seed=config.seed, settings=settings)
+        findings = len(shards.findings)
+        model = build_model(config.init, mean=mean, std=std, findings=findings, seed=config.seed, settings=settings)
         self.model = convert_conv2d_weight_memory_format(model.to(self.device), torch.channels_last)
         self.averaged = AveragedModel(self.model, multi_avg_fn=self._average, use_buffers=True)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), fused=True)
@@ -143,7 +145,7 @@ class Learner:
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
-        return {"config": self.config.model_dump(), "data_hash": self.shards.data_hash}
+        return identity(self.config, self.shards.data_hash, self.shards.findings)
 
     def restore(self, state: dict[str, Any], where: Path) -> None:
         """Go on from a checkpoint.
@@ -151,7 +153,9 @@ class Learner:
         Raises:
             TrainingError: it belongs to another configuration or other data.
         """
-        mine, theirs = self.identity(), state["identity"]
+        # A checkpoint from before findings were in it is of as many as its data has.
+        mine = self.identity()
+        theirs = {"findings": mine["findings"]} | state["identity"]
         if mine != theirs:
             raise TrainingError(f"{where} {difference(theirs, mine)}. Use another --output, or delete it.")
         self.model.load_state_dict(state["model"])
@@ -182,9 +186,16 @@ def _check_rows(train_rows: NDArray[np.int64], val_rows: NDArray[np.int64], conf
         raise TrainingError("the shards hold no validation image. Prepare a folder with more patients.")
 
 
+def identity(config: TrainConfig, data_hash: str, findings: Sequence[str]) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    return {"config": config.model_dump(), "data_hash": data_hash, "findings": list(findings)}
+
+
 def difference(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
     """Say in what two runs' identities differ, theirs first."""
     if theirs["data_hash"] != mine["data_hash"]:
         return f"was trained on data {theirs['data_hash'][:12]}, these are {mine['data_hash'][:12]}"
+    if theirs["findings"] != mine["findings"]:
+        return f"was trained for {', '.join(theirs['findings'])}, these are {', '.join(mine['findings'])}"
     name = next(key for key in mine["config"] if theirs["config"].get(key) != mine["config"][key])
     return f"was started with {name}={theirs['config'].get(name)}, this is {mine['config'][name]}"

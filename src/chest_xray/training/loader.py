@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """Images uint8 (B, 1, S, S) and labels float32 (B, 14)."""
+    """Images uint8 (B, 1, S, S) and labels float32 (B, F)."""
 
     images: Tensor
     labels: Tensor

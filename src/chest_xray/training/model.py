@@ -1,7 +1,7 @@
 """DenseNet121 with its normalisation inside and exact class activation maps, and where its weights start.
 
 DenseNet ends in ReLU, global average pool and a linear layer. For such a network Grad-CAM equals CAM (Selvaraju et al.,
-ICCV 2017, section 3.1), so one einsum of the last features with the classifier's weights gives the maps of all 14
+ICCV 2017, section 3.1), so one einsum of the last features with the classifier's weights gives the maps of all
 findings, exactly and with no backward pass.
 """
 
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from chest_xray.bundle.film_statistics import EMBEDDING_SIZE
 from chest_xray.errors import TrainingError
-from chest_xray.findings import FINDINGS
 from chest_xray.training.densenet import densenet121_features
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ IMAGENET_URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
 
 
 class Explained(NamedTuple):
-    """One forward pass: logits (B, 14), embedding (B, 1024), cam (B, 14, h, w); mean over cam + bias = logit."""
+    """One forward pass: logits (B, F), embedding (B, 1024), cam (B, F, h, w); mean over cam + bias = logit."""
 
     logits: Tensor
     embedding: Tensor
@@ -37,17 +36,17 @@ class Explained(NamedTuple):
 
 
 class ChestXrayNet(nn.Module):
-    """Grey images (B, 1, S, S), uint8 or float on the scale 0..255, to logits (B, 14)."""
+    """Grey images (B, 1, S, S), uint8 or float on the scale 0..255, to logits (B, F) of `findings` findings."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: float, std: float) -> None:
+    def __init__(self, mean: float, std: float, findings: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
         self.features = densenet121_features()
-        self.classifier = nn.Linear(EMBEDDING_SIZE, len(FINDINGS))
+        self.classifier = nn.Linear(EMBEDDING_SIZE, findings)
         nn.init.zeros_(self.classifier.bias)
 
     def normalise(self, image: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ class ChestXrayNet(nn.Module):
         return normalised
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, 14)."""
+        """Logits (B, F)."""
         features = torch.relu(self.features(self.normalise(image)))
         logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
         return logits
@@ -69,15 +68,15 @@ class ChestXrayNet(nn.Module):
         return Explained(self.classifier(embedding), embedding, cam)
 
 
-def build_model(init: str, *, mean: float, std: float, seed: int, settings: Settings) -> ChestXrayNet:
-    """Build the network and give it its first weights, leaving torch's global random state as it was.
+def build_model(init: str, *, mean: float, std: float, findings: int, seed: int, settings: Settings) -> ChestXrayNet:
+    """Build the network with as many logits as findings, and its first weights; torch's global random state stays.
 
     Raises:
         TrainingError: `init` names weights that are missing or do not fit the network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = ChestXrayNet(mean, std)
+        model = ChestXrayNet(mean, std, findings)
     if init == "imagenet":
         load_torchvision(model, _imagenet_state(settings))
     elif init != "none":

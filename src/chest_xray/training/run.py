@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,9 @@ from chest_xray.bundle import Normalisation
 from chest_xray.errors import TrainingError
 from chest_xray.lock import only_one
 from chest_xray.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from chest_xray.data.shards import Shards
 
 
 class Epoch(BaseModel):
@@ -36,6 +39,9 @@ class TrainingRecord(BaseModel):
     config: TrainConfig
     image_size: int
     normalisation: Normalisation
+    findings: Annotated[
+        tuple[str, ...], Field(default=(), description="Of the logits, in order; none in a record from before them.")
+    ]
     positive_weights: Annotated[list[float], Field(description="Weight of a positive in the loss, by finding.")]
     data_hash: str
     label_version: str
@@ -48,6 +54,23 @@ class TrainingRecord(BaseModel):
     seconds: float | None = Field(
         default=None, description="Wall-clock seconds of training and validating; what a kill lost is not in it."
     )
+
+    def check_shards(self, shards: Shards, run: Path, what_to_do: str) -> None:
+        """Let the shards pass that the run was trained on.
+
+        Raises:
+            TrainingError: they hold other data, or label other findings.
+        """
+        if shards.data_hash != self.data_hash:
+            raise TrainingError(
+                f"{run} was trained on data {self.data_hash[:12]}, {shards.root} is {shards.data_hash[:12]}. "
+                f"{what_to_do}"
+            )
+        if self.findings and self.findings != shards.findings:
+            raise TrainingError(
+                f"{run} was trained for {', '.join(self.findings)}, {shards.root} has labels of "
+                f"{', '.join(shards.findings)}. {what_to_do}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ BATCH = 64
 def predict_logits(
     model: nn.Module, shards: Shards, rows: NDArray[np.int64], device: torch.device, *, title: str, bf16: bool = False
 ) -> NDArray[np.float32]:
-    """Logits (n, 14) of a network in evaluation mode for the given rows, in fp32 throughout unless `bf16`.
+    """Logits (n, F) of a network in evaluation mode for the given rows, in fp32 throughout unless `bf16`.
 
     Raises:
         TrainingError: the network gives logits that are not finite.
@@ -66,7 +66,7 @@ def plain_fp32() -> Iterator[None]:
 
 def load_run_model(folder: RunFolder, record: TrainingRecord) -> ChestXrayNet:
     """The run's network in evaluation mode, on the accelerator when there is one."""
-    model = ChestXrayNet(record.normalisation.mean, record.normalisation.std)
+    model = ChestXrayNet(record.normalisation.mean, record.normalisation.std, len(record.positive_weights))
     load_weights(model, folder.weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return convert_conv2d_weight_memory_format(model.to(device), torch.channels_last).eval()

@@ -18,7 +18,7 @@ from chest_xray.errors import TrainingError
 from chest_xray.files import write_atomically
 from chest_xray.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from chest_xray.training.interruption import Interruption
-from chest_xray.training.learner import Learner, difference
+from chest_xray.training.learner import Learner, difference, identity
 from chest_xray.training.loader import epoch_order
 from chest_xray.training.provenance import device_name, git_revision, library_versions
 from chest_xray.training.run import Epoch, RunFolder, TrainingRecord
@@ -146,6 +146,7 @@ def _finish(learner: Learner, folder: RunFolder, tracker: Tracker) -> None:
         config=learner.config,
         image_size=learner.shards.image_size,
         normalisation=learner.normalisation,
+        findings=learner.shards.findings,
         positive_weights=learner.positive_weights,
         data_hash=learner.shards.data_hash,
         label_version=learner.shards.label_version,
@@ -170,8 +171,8 @@ def _finish(learner: Learner, folder: RunFolder, tracker: Tracker) -> None:
 
 
 def _already_trained(folder: RunFolder, record: TrainingRecord, config: TrainConfig, shards: Shards) -> Path:
-    mine = {"config": config.model_dump(), "data_hash": shards.data_hash}
-    theirs = {"config": record.config.model_dump(), "data_hash": record.data_hash}
+    mine = identity(config, shards.data_hash, shards.findings)
+    theirs = identity(record.config, record.data_hash, record.findings or shards.findings)
     if mine != theirs:
         raise TrainingError(f"{folder.root} {difference(theirs, mine)}. Use another --output, or delete it.")
     (folder.checkpoints / CHECKPOINT).unlink(missing_ok=True)
