@@ -61,6 +61,7 @@ def _draw(rng: np.random.Generator, images: int, patients: int, first: int) -> S
     effect = rng.normal(scale=0.6, size=(patients, len(FINDINGS)))[owner]
     logits = effect + rng.normal(scale=0.8, size=labels.shape) + 1.2 * labels - 0.5
     return ScoredImages(
+        findings=FINDINGS,
         images=np.array([f"{k:08d}.png" for k in range(images)]),
         patients=(owner + first).astype(np.int64),
         ages=rng.integers(1, 95, patients)[owner].astype(np.float32),

@@ -1,5 +1,6 @@
 """Two networks on the same images: differences that are known, and none where there is none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ def scored(n: int = 600, seed: int = 0, better: float = 0.0) -> PairedImages:
     labels[:, NODULE] = 0
     noise = rng.standard_normal((n, 14))
     return PairedImages(
+        findings=FINDINGS,
         labels=labels,
         patients=np.arange(n) // 2,
         ages=np.where(np.arange(n) % 10 == 0, np.nan, 30 + 40 * (np.arange(n) // 2 % 2)).astype(np.float32),
@@ -72,9 +74,7 @@ def test_a_better_model_is_called_better_and_the_other_way_round() -> None:
     assert result.mean.p == pytest.approx(2 / 1001)  # no round on the other side of 0
     assert result.verdict.startswith("B is better than A: mean AUROC 0.8")
     assert "Better in Atelectasis, " in result.verdict
-    turned = PairedImages(
-        images.labels, images.patients, images.ages, images.sexes, images.views, a=images.b, b=images.a
-    )
+    turned = replace(images, a=images.b, b=images.a)
     back = compared(turned, rounds=1000)
     assert back.verdict.startswith("B is worse than A")
     assert back.mean.difference == pytest.approx(-(result.mean.difference or 0))
@@ -113,8 +113,7 @@ def test_patients_are_resampled_with_all_their_images() -> None:
     """Ten copies of every image: over images the interval would shrink by the root of ten, over patients it stays."""
     one = scored(200, better=0.3)
     copies = np.repeat(np.arange(200), 10)
-    ten = one.of(np.ones(200, dtype=bool))
-    ten = PairedImages(*(getattr(ten, name)[copies] for name in PairedImages.__slots__))
+    ten = one.of(copies)
     chosen = np.array([EFFUSION])
     spreads = [paired_bootstrap(x, chosen, rounds=300, seed=0).differences.std() for x in (one, ten)]
     assert spreads[0] == pytest.approx(spreads[1], rel=1e-9)
@@ -178,6 +177,12 @@ def test_shards_of_another_size_are_one_line(source: Path, bundles: list[Bundle]
     prepare_data(source, tmp_path / "s32", image_size=32, workers=1)
     with pytest.raises(DataError, match=r"one takes images of 64 x 64 and .*s32 holds 32 x 32\. .*--image-size 64"):
         compare_bundles(("one", bundles[0]), ("two", bundles[1]), [tmp_path / "s32"])
+
+
+def test_bundles_of_other_findings_are_not_compared(shards: Path, bundles: list[Bundle], tmp_path: Path) -> None:
+    other = write_bundle(tmp_path / "other", names=("Opacity", "Device", "Fracture"))
+    with pytest.raises(DataError, match=r"other tells Opacity, Device, .* is labelled with Atelectasis, "):
+        compare_bundles(("one", bundles[0]), ("other", other), [shards])
 
 
 def test_shards_of_other_images_are_refused(shards: Path, bundles: list[Bundle], tmp_path: Path) -> None:

@@ -238,6 +238,25 @@ def test_missing_labels_come_back_from_the_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(again.test, name), getattr(given.test, name))
 
 
+def test_findings_of_other_names_have_the_same_figures(tmp_path: Path, measured: Measured) -> None:
+    names, places = ("Lung Opacity", "Device", "Fracture"), [MASS, 0, 9]
+    whole = scores()
+    parts = [
+        replace(part, findings=names, labels=part.labels[:, places], logits=part.logits[:, places])
+        for part in (whole.validation, whole.test)
+    ]
+    path = tmp_path / "predictions.parquet"
+    path.write_bytes(
+        Scores(origin(positive_weights=(2.0,) * 3), *parts).to_parquet({name: undo_loss_weight(2.0) for name in names})
+    )
+    found = evaluate_predictions(Scores.read(path), QUICK)
+    assert tuple(found.evaluation.findings) == tuple(found.profiles.findings) == names
+    assert found.evaluation.mean.findings == list(names)
+    for name, place in zip(names, places, strict=True):
+        assert found.evaluation.findings[name] == measured.evaluation.findings[FINDINGS[place]]
+        assert found.profiles.findings[name] == measured.profiles.findings[FINDINGS[place]]
+
+
 def test_a_file_that_is_no_predictions_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     with pytest.raises(TrainingError, match="cannot be read"):
@@ -250,6 +269,9 @@ def test_a_file_that_is_no_predictions_is_one_clear_error(tmp_path: Path) -> Non
     table = pq.read_table(path)
     pq.write_table(table.drop_columns(["Edema.logit"]), path)
     with pytest.raises(TrainingError, match=r"has no column Edema\.logit"):
+        Scores.read(path)
+    pq.write_table(table.drop_columns([f"Edema.{kind}" for kind in ("label", "logit", "probability")]), path)
+    with pytest.raises(TrainingError, match=r"has columns of 13 findings, expected 14, as many as"):
         Scores.read(path)
     pq.write_table(table.replace_schema_metadata({}), path)
     with pytest.raises(TrainingError, match="no origin in its metadata"):

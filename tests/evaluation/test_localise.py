@@ -108,7 +108,7 @@ def test_the_average_place_leaves_the_patients_own_boxes_out() -> None:
 
 
 def table(rows: list[int], patients: list[int], places: list[tuple[float, ...]], findings: list[int]) -> BoxTable:
-    return BoxTable(np.array(rows), np.array(findings), np.array(places, dtype=float), np.array(patients))
+    return BoxTable(FINDINGS, np.array(rows), np.array(findings), np.array(places, dtype=float), np.array(patients))
 
 
 def corner_cams(n: int) -> NDArray[np.float32]:
@@ -142,6 +142,7 @@ def test_intervals_are_over_patients_and_not_over_boxes() -> None:
     """Twenty boxes of two patients, all hit in one and all missed in the other: shares of 0, a half or 1."""
     model = np.repeat([1.0, 0.0], 10)[:, None] * np.ones(len(MEASURES))
     few = Hits(
+        names=FINDINGS,
         findings=np.full(20, MASS),
         rows=np.arange(20),
         patients=np.repeat([1, 2], 10),

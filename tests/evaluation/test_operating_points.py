@@ -10,7 +10,14 @@ from chest_xray.bundle import Calibration
 from chest_xray.errors import SettingsError
 from chest_xray.evaluation.calibration.calibrate import apply_calibration
 from chest_xray.evaluation.calibration.operating_points import check_aim, choose_point
-from chest_xray.evaluation.calibration.priors import estimate_prior, log_odds, move_prior, move_probability, parse_prior
+from chest_xray.evaluation.calibration.priors import (
+    estimate_prior,
+    log_odds,
+    move_prior,
+    move_probability,
+    parse_prior,
+    prior_of,
+)
 from chest_xray.findings import FINDINGS
 from chest_xray.statistics.metrics import PatientDraws
 
@@ -93,14 +100,22 @@ def test_a_prevalence_is_estimated_without_labels() -> None:
 
 def test_priors_are_a_word_a_number_or_a_file(tmp_path: Path) -> None:
     assert parse_prior("test") == "test"
-    assert parse_prior("0.2") == dict.fromkeys(FINDINGS, 0.2)
+    assert parse_prior("0.2") == 0.2
     path = tmp_path / "priors.json"
     path.write_text(json.dumps({"Edema": 0.1}))
     assert parse_prior(str(path)) == {"Edema": 0.1}
-    for content, message in (("{", "is not JSON"), ("[]", "holds a list"), ('{"Flu": 0.1}', "'Flu', which is no")):
+    for content, message in (("{", "is not JSON"), ("[]", "holds a list"), ('{"Edema": true}', "Edema the prevalence")):
         path.write_text(content)
         with pytest.raises(SettingsError, match=message):
             parse_prior(str(path))
     for text, message in (("2", "prevalence 2.0"), ("none", "expected validation, test"), ("nan", "prevalence nan")):
         with pytest.raises(SettingsError, match=message):
             parse_prior(text)
+
+
+def test_a_prior_is_of_the_findings_that_were_measured() -> None:
+    assert prior_of("test", FINDINGS) == "test"
+    assert prior_of(0.2, ("Opacity", "Device")) == {"Opacity": 0.2, "Device": 0.2}
+    assert prior_of({"Edema": 0.1}, FINDINGS) == {"Edema": 0.1}
+    with pytest.raises(SettingsError, match=r"names 'Edema', which is no finding\. Findings: Opacity, Device\."):
+        prior_of({"Edema": 0.1}, ("Opacity", "Device"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.bundles import write_bundle
+from tests.support.bundles import profile, write_bundle
 
 from chest_xray.bundle import MANIFEST, REQUIRED_FILES, load_bundle
 from chest_xray.errors import BundleError
@@ -109,7 +109,26 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
         load_bundle(tmp_path)
 
 
-def test_a_foreign_finding_is_refused_by_name(tmp_path: Path) -> None:
+def test_other_findings_than_nihs_are_as_good(tmp_path: Path) -> None:
+    names = ("Lung Opacity", "Support-Devices", "Fracture")
+    bundle = load_bundle(write_bundle(tmp_path / "tiny", names=names).root)
+    assert (bundle.manifest.logits, tuple(bundle.manifest.findings)) == (names, names)
+    assert bundle.manifest.findings["Fracture"] == profile(2)
+    profiles = json.loads((bundle.root / MANIFEST).read_text())["findings"]
+    rewrite(bundle.root, logits=["../x"], findings={"../x": profiles["Fracture"]})
+    with pytest.raises(BundleError, match=r"'\.\./x' cannot be a finding's name; expected letters"):
+        load_bundle(bundle.root)
+
+
+def test_a_bundle_from_before_its_logits_were_named_has_its_findings_in_order(tmp_path: Path) -> None:
+    root = write_bundle(tmp_path / "tiny").root
+    fields = json.loads((root / MANIFEST).read_text())
+    del fields["logits"]
+    (root / MANIFEST).write_text(json.dumps(fields))
+    assert tuple(load_bundle(root).manifest.findings) == FINDINGS
+
+
+def test_a_finding_that_no_logit_is_of_is_refused_by_name(tmp_path: Path) -> None:
     root = write_bundle(tmp_path / "tiny").root
     findings = json.loads((root / MANIFEST).read_text())["findings"]
     rewrite(root, findings={name.replace("Mass", "Fracture"): value for name, value in findings.items()})
@@ -121,7 +140,7 @@ def test_findings_in_another_order_are_refused(tmp_path: Path) -> None:
     root = write_bundle(tmp_path / "tiny").root
     findings = json.loads((root / MANIFEST).read_text())["findings"]
     rewrite(root, findings=dict(reversed(findings.items())))
-    with pytest.raises(BundleError, match=f"expected {FINDINGS[0]}, {FINDINGS[1]}"):
+    with pytest.raises(BundleError, match=f"findings are Hernia, .* expected {FINDINGS[0]}, {FINDINGS[1]}"):
         load_bundle(root)
 
 

@@ -432,7 +432,7 @@ def test_maps_correlate_whatever_their_scale_and_flat_ones_are_counted() -> None
     assert map_correlations(maps, -maps) == pytest.approx(-1)
     still = maps.copy()
     still[0, 0] = 1.0
-    assert agreement_of(maps, still).flat == 1
+    assert agreement_of(FINDINGS, maps, still).flat == 1
 
 
 def test_a_graph_without_probabilities_gets_them() -> None:

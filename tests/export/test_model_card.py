@@ -218,9 +218,9 @@ def test_the_card_is_the_same_each_time(bundle_manifest: Manifest) -> None:
 
 def test_the_card_names_as_many_findings_as_were_measured(bundle_manifest: Manifest) -> None:
     assert "\n# DenseNet121, 14 findings of NIH ChestX-ray14\n" in card(bundle_manifest)
-    measured = evaluation()
-    three = dict.fromkeys(("Opacity", "Device", "Fracture"), measured.findings["Mass"])
-    text = card(bundle_manifest, label_version="other", findings=three)
+    names = ("Opacity", "Device", "Fracture")
+    measured = evaluation(label_version="other", findings=dict.fromkeys(names, evaluation().findings["Mass"]))
+    text = write_model_card(bundle_manifest, record(label_version="other", findings=names), measured)
     assert "\n# DenseNet121, 3 findings\n" in text
     names = [result.metric_name for result in ModelCard(text).data.eval_results]
     assert names == ["mean AUROC", "mean AUPRC", "AUROC, Opacity", "AUROC, Device", "AUROC, Fracture"]

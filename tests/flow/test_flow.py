@@ -143,12 +143,14 @@ def test_the_graph_gives_the_probabilities_of_the_manifest(data: Path, bundle: B
     session = onnxruntime.InferenceSession(bundle.onnx_path)
     pixels = Shards.open(data).read(np.arange(16))
     logits, found = session.run(["logits", "probability"], {"image": pixels[:, None]})
-    calibrations = [bundle.manifest.findings[name].calibration for name in FINDINGS]
-    for k, calibration in enumerate(calibrations):
+    calibrations = {name: profile.calibration for name, profile in bundle.manifest.findings.items()}
+    assert tuple(calibrations) == bundle.manifest.logits == FINDINGS
+    for k, calibration in enumerate(calibrations.values()):
         expected = 1 / (1 + np.exp(-(calibration.slope * logits[:, k].astype(np.float64) + calibration.intercept)))
         np.testing.assert_allclose(found[:, k], expected, atol=1e-6, rtol=0)
     hold_to_calibrations(calibrations, session, pixels)
-    calibrations[4] = calibrations[4].model_copy(update={"intercept": calibrations[4].intercept + 1e-3})
+    moved = calibrations["Mass"].model_copy(update={"intercept": calibrations["Mass"].intercept + 1e-3})
+    calibrations |= {"Mass": moved}
     with pytest.raises(BundleError, match=r"The graph's probability of Mass differs by .* from its calibration"):
         hold_to_calibrations(calibrations, session, pixels)
 

@@ -100,23 +100,23 @@ def png(pixels: NDArray[Any]) -> bytes:
     return stream.getvalue()
 
 
-def graph(**changes: Any) -> onnx.ModelProto:
-    """The tiny graph; `changes` replace the shape or the type of what it takes and gives, by name."""
+def graph(count: int = len(FINDINGS), **changes: Any) -> onnx.ModelProto:
+    """The tiny graph of the first `count` findings; `changes` replace what it takes and gives, by name."""
     shapes: dict[str, Any] = {
         "image": (TensorProto.UINT8, ["B", 1, SIZE, SIZE]),
-        "logits": (TensorProto.FLOAT, ["B", len(FINDINGS)]),
+        "logits": (TensorProto.FLOAT, ["B", count]),
         "embedding": (TensorProto.FLOAT, ["B", 1024]),
-        "cam": (TensorProto.FLOAT, ["B", len(FINDINGS), 2, 2]),
-        "probability": (TensorProto.FLOAT, ["B", len(FINDINGS)]),
+        "cam": (TensorProto.FLOAT, ["B", count, 2, 2]),
+        "probability": (TensorProto.FLOAT, ["B", count]),
     } | changes
-    calibrations = [profile(index).calibration for index in range(len(FINDINGS))]
+    calibrations = [profile(index).calibration for index in range(count)]
     values = {name: helper.make_tensor_value_info(name, *kind) for name, kind in shapes.items()}
     half = SIZE // 2
     constants = {
         "scale": np.array(255.0 * STD, dtype=np.float32),
         "shift": np.array(MEAN / STD, dtype=np.float32),
-        "weights": WEIGHTS.reshape(1, -1, 1, 1),
-        "biases": BIASES,
+        "weights": WEIGHTS[:count].reshape(1, -1, 1, 1),
+        "biases": BIASES[:count],
         "slopes": np.array([one.slope for one in calibrations], dtype=np.float32),
         "intercepts": np.array([one.intercept for one in calibrations], dtype=np.float32),
         "ramp": (np.arange(1, 1025, dtype=np.float32) / 1024).reshape(1, -1),
@@ -188,15 +188,16 @@ QUALITY = QualityProfile(
 )
 
 
-def manifest(root: Path, **changes: Any) -> Manifest:
-    """The manifest of the files in `root`; `changes` replace its fields."""
+def manifest(root: Path, names: tuple[str, ...] = FINDINGS, **changes: Any) -> Manifest:
+    """The manifest of the files in `root`, its findings under `names`; `changes` replace its fields."""
     golden = known_outputs(film())
     fields: dict[str, Any] = {
         "image_size": SIZE,
         "normalisation": Normalisation(mean=MEAN, std=STD),
-        "findings": {name: profile(index) for index, name in enumerate(FINDINGS)},
+        "logits": names,
+        "findings": {name: profile(index) for index, name in enumerate(names)},
         "mean_auroc": 0.76,
-        "golden": Golden(logits=tuple(golden.logits.tolist())),
+        "golden": Golden(logits=tuple(golden.logits[: len(names)].tolist())),
         "guard": GUARD,
         "quality": QUALITY,
         "provenance": Provenance(
@@ -212,19 +213,27 @@ def manifest(root: Path, **changes: Any) -> Manifest:
     return Manifest.model_validate(fields | changes)
 
 
-def write_bundle(root: Path, *, onnx_bytes: bytes | None = None, **changes: Any) -> Bundle:
-    """Write a bundle into `root`; two calls with equal `changes` give equal bundles."""
+def write_bundle(
+    root: Path, *, onnx_bytes: bytes | None = None, names: tuple[str, ...] = FINDINGS, **changes: Any
+) -> Bundle:
+    """Write a bundle into `root`; two calls with equal `changes` give equal bundles.
+
+    `names` are other names, and as many, for the first findings: their numbers stay.
+    """
     (root / "baseline").mkdir(parents=True)
-    (root / "model.onnx").write_bytes(onnx_bytes or _default_graph())
-    save_file({"classifier.weight": WEIGHTS, "classifier.bias": BIASES}, root / "weights.safetensors")
+    (root / "model.onnx").write_bytes(onnx_bytes or _default_graph(len(names)))
+    save_file(
+        {"classifier.weight": WEIGHTS[: len(names)], "classifier.bias": BIASES[: len(names)]},
+        root / "weights.safetensors",
+    )
     (root / "evaluation.json").write_text('{"mean_auroc": 0.76}\n')
     (root / "golden.png").write_bytes(png(film()))
     (root / GUARD_FILE).write_bytes(statistics().to_bytes())
     (root / "model_card.md").write_text("# Tiny\n")
     (root / "baseline" / "scores.csv").write_text("image,score\na,0.5\n")
-    return write_manifest(root, manifest(root, **changes))
+    return write_manifest(root, manifest(root, names, **changes))
 
 
 @cache
-def _default_graph() -> bytes:
-    return graph().SerializeToString()
+def _default_graph(count: int) -> bytes:
+    return graph(count).SerializeToString()

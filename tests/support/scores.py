@@ -26,6 +26,7 @@ def drawn(images: int, patients: int, *, first: int = 0, seed: int = 0, prevalen
     owner = np.concatenate([np.arange(patients), rng.integers(0, patients, images - patients)])
     labels = (rng.random((images, len(FINDINGS))) < prevalence).astype(np.float32)
     return ScoredImages(
+        findings=FINDINGS,
         images=np.array([f"{k:05d}.png" for k in range(images)]),
         patients=owner.astype(np.int64) + first,
         ages=rng.integers(20, 90, patients)[owner].astype(np.float32),

@@ -1,7 +1,7 @@
 """The model bundle: one folder with everything that travels with a model.
 
-    model.onnx           image uint8 (B, 1, S, S) -> logits (B, 14), embedding (B, 1024), cam (B, 14, h, w) and
-                         probability (B, 14), which is the manifest's calibration of the logits
+    model.onnx           image uint8 (B, 1, S, S) -> logits (B, F), embedding (B, 1024), cam (B, F, h, w) and
+                         probability (B, F), which is the manifest's calibration of the logits
     weights.safetensors  the same network's weights, to train on from here
     model.json           this module's `Manifest`
     evaluation.json      the metrics on the test list, with intervals

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from chest_xray.findings import FINDINGS
+from chest_xray.finding_names import check_findings
 
 # A compressed graph: int8 by ONNX Runtime; bf16 and fp16 are the graph as it is, computed so by OpenVINO.
 Variant = Literal["int8", "bf16", "fp16"]
@@ -78,7 +78,7 @@ class FindingProfile(Frozen):
 
 
 class Golden(Frozen):
-    """The logits (14) that PyTorch gave for golden.png, preprocessed as any film is."""
+    """The logits (F) that PyTorch gave for golden.png, preprocessed as any film is."""
 
     logits: tuple[float, ...]
     tolerance: float = 1e-4
@@ -132,6 +132,9 @@ class Manifest(Frozen):
     architecture: Literal["densenet121"] = "densenet121"
     image_size: int = Field(ge=32, le=2048)
     normalisation: Normalisation
+    logits: tuple[str, ...] = Field(
+        default=(), description="The finding of each logit; none in a bundle from before, whose findings are in order."
+    )
     findings: dict[str, FindingProfile]
     mean_auroc: Probability | None
     golden: Golden
@@ -148,11 +151,15 @@ class Manifest(Frozen):
     )
 
     @model_validator(mode="after")
-    def _agrees_with_this_project(self) -> Self:
-        if tuple(self.findings) != FINDINGS:
-            raise ValueError(f"findings are {', '.join(self.findings)}; expected {', '.join(FINDINGS)}")
-        if len(self.golden.logits) != len(FINDINGS):
-            raise ValueError(f"golden has {len(self.golden.logits)} logits; expected {len(FINDINGS)}")
+    def _agrees_with_itself(self) -> Self:
+        findings = check_findings(self.findings)
+        # The members of a JSON object have no order of their own, so that the list is what counts.
+        if self.logits and self.logits != findings:
+            raise ValueError(
+                f"findings are {', '.join(findings)}; expected {', '.join(self.logits)}, as the logits are"
+            )
+        if len(self.golden.logits) != len(findings):
+            raise ValueError(f"golden has {len(self.golden.logits)} logits; expected {len(findings)}")
         if (self.variant is None) != (self.compressed_from is None):
             raise ValueError("variant and compressed_from stand together or not at all")
         return self

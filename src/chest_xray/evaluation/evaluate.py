@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
-from chest_xray.evaluation.calibration.prior_correction import applied_prior
+from chest_xray.evaluation.calibration.prior_correction import Prior, applied_prior
+from chest_xray.evaluation.calibration.priors import prior_of
 from chest_xray.evaluation.files import write_evaluation
 from chest_xray.evaluation.groups.shortcuts import measure_shortcuts
 from chest_xray.evaluation.html_report.report import REPORT, write_report
@@ -47,15 +48,18 @@ def evaluate(run: Path, data: Path, settings: Settings, choices: Choices | None 
 
     Raises:
         TrainingError: the run is not finished, the data are others, or there is no test image.
+        SettingsError: `prior` names what is no finding of the data.
     """
     folder, shards = RunFolder(run), Shards.open(data)
     record = folder.record()
     record.check_shards(shards, run, "Evaluate with the shards of the training, which hold its validation patients.")
+    chosen = choices or Choices()
+    prior = prior_of(chosen.prior, shards.findings)
     with folder.alone():
-        done = _evaluated(folder, choices or Choices())
+        done = _evaluated(folder, chosen, prior)
         if done is not None:
             say(f"{folder.evaluation} holds this evaluation already.")
-        result = done or _evaluate(folder, record, shards, choices or Choices())
+        result = done or _evaluate(folder, record, shards, chosen)
         if done is None or not (folder.evaluation / REPORT).is_file():
             write_report(folder.evaluation)
         _track(folder, record, result, settings)
@@ -90,9 +94,10 @@ def _evaluate(folder: RunFolder, record: TrainingRecord, shards: Shards, choices
 
 
 def scored_images(shards: Shards, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> ScoredImages:
-    """The images at `rows` (n,) of the shards with their logits (n, 14)."""
+    """The images at `rows` (n,) of the shards with their logits (n, F)."""
     trained_on = shards.patients[shards.rows("train")]
     return ScoredImages(
+        findings=shards.findings,
         images=np.asarray(shards.images)[rows],
         patients=shards.patients[rows],
         ages=shards.ages[rows],
@@ -123,7 +128,7 @@ def list_source(shards: Shards) -> ListSource:
     return "official" if whole and shards.label_version != PHANTOM else "lists"
 
 
-def _evaluated(folder: RunFolder, choices: Choices) -> Evaluation | None:
+def _evaluated(folder: RunFolder, choices: Choices, prior: Prior) -> Evaluation | None:
     """The evaluation that stands there, when it is of these weights and made in the same way."""
     try:
         evaluation, profiles = read_evaluation(folder.evaluation)
@@ -134,7 +139,7 @@ def _evaluated(folder: RunFolder, choices: Choices) -> Evaluation | None:
     same = same and evaluation.aim == choices.aim and evaluation.prior is not None
     if not same or evaluation.prior is None:
         return None
-    return evaluation if (evaluation.prior.applied, evaluation.prior.given) == applied_prior(choices.prior) else None
+    return evaluation if (evaluation.prior.applied, evaluation.prior.given) == applied_prior(prior) else None
 
 
 def _track(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, settings: Settings) -> None:

@@ -25,7 +25,7 @@ class GraphSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GraphScores:
-    """Logits (N, 14) and embeddings (N, 1024), float32, of the films at `rows` of a shard folder."""
+    """Logits (N, F) and embeddings (N, 1024), float32, of the films at `rows` of a shard folder."""
 
     rows: NDArray[np.int64]
     logits: NDArray[np.float32]

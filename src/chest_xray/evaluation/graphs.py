@@ -26,7 +26,7 @@ _PRECISIONS = ("FP32", "BF16", "FP16", "INT8")
 
 @dataclass(frozen=True, slots=True)
 class GraphOutputs:
-    """Logits (N, 14), embeddings (N, 1024) and heat maps (N, 14, h, w), float32, of the films at `rows`."""
+    """Logits (N, F), embeddings (N, 1024) and heat maps (N, F, h, w), float32, of the films at `rows`."""
 
     rows: NDArray[np.int64]
     logits: NDArray[np.float32]
@@ -100,7 +100,7 @@ def run_all(session: GraphSession, shards: Shards, rows: NDArray[np.int64], *, t
 
 
 def map_correlations(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Pearson's correlation of each pair of heat maps (N, 14, h, w): (N, 14), NaN where one map is flat."""
+    """Pearson's correlation of each pair of heat maps (N, F, h, w): (N, F), NaN where one map is flat."""
     first, second = (cams.reshape(*cams.shape[:2], -1).astype(np.float64) for cams in (a, b))
     first, second = (flat - flat.mean(axis=-1, keepdims=True) for flat in (first, second))
     scale = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))

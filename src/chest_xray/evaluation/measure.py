@@ -6,7 +6,7 @@ reads them from a file, and the benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy as np
 from chest_xray.errors import TrainingError
 from chest_xray.evaluation.calibration.calibrate import FEWEST_CASES
 from chest_xray.evaluation.calibration.operating_points import YOUDEN
-from chest_xray.evaluation.calibration.prior_correction import Prior, measure_prior_correction, priors_for
-from chest_xray.evaluation.calibration.priors import VALIDATION
+from chest_xray.evaluation.calibration.prior_correction import measure_prior_correction, priors_for
+from chest_xray.evaluation.calibration.priors import VALIDATION, prior_of
 from chest_xray.evaluation.calibration.profiles import FittedProfiles, fit_profiles
 from chest_xray.evaluation.groups.shift import measure_shift
 from chest_xray.evaluation.groups.subgroups import measure_subgroups
@@ -30,7 +30,6 @@ from chest_xray.evaluation.results import (
     Shortcuts,
 )
 from chest_xray.evaluation.scored import ScoredImages, Scores
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import ROUNDS
 from chest_xray.statistics.metrics import PatientDraws
 
@@ -41,14 +40,14 @@ class Choices:
 
     Attributes:
         aim: of the operating points: youden, f1 or sensitivity=S.
-        prior: `validation` moves nothing, `test` moves calibrations to the test list's prevalence, numbers by finding
-            to those.
+        prior: `validation` moves nothing, `test` moves calibrations to the test list's prevalence, a number to that,
+            numbers by finding to those.
         rounds: of the bootstrap over patients.
         seed: of the bootstrap.
     """
 
     aim: str = YOUDEN
-    prior: Prior = VALIDATION
+    prior: str | float | Mapping[str, float] = VALIDATION
     rounds: int = ROUNDS
     seed: int = 0
 
@@ -80,11 +79,13 @@ def evaluate_predictions(
 
     Raises:
         TrainingError: there is no test image, or every one is of a patient of the other lists.
+        SettingsError: `prior` names what is no finding of the scores.
     """
     chosen = choices or Choices()
     test, known = without_known_patients(scores)
     validation = scores.validation
-    priors = priors_for(chosen.prior, test)
+    prior = prior_of(chosen.prior, test.findings)
+    priors = priors_for(prior, test)
     fitted = fit_profiles(
         validation, scores.origin, aim=chosen.aim, priors=priors, rounds=chosen.rounds, seed=chosen.seed
     )
@@ -105,7 +106,7 @@ def evaluate_predictions(
         findings=findings,
         issues=[*known, *_issues(test, findings, fitted, shortcuts), *issues],
         shift=measure_shift(validation, test, rounds=chosen.rounds, seed=chosen.seed),
-        prior=measure_prior_correction(validation, test, fitted.choices, draws, chosen.prior),
+        prior=measure_prior_correction(validation, test, fitted.choices, draws, prior),
         subgroups=measure_subgroups(test, profiles, draws),
         shortcuts=shortcuts,
         localisation=localisation,
@@ -141,7 +142,7 @@ def _issues(
 
 def _finding_issues(test: ScoredImages, findings: dict[str, FindingMetrics]) -> list[Issue]:
     issues = []
-    for k, name in enumerate(FINDINGS):
+    for k, name in enumerate(test.findings):
         unlabelled, unscored = (int(np.count_nonzero(~np.isfinite(part[:, k]))) for part in (test.labels, test.logits))
         row = findings[name]
         fewer = min(row.positives, row.negatives)

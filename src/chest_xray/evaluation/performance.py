@@ -23,7 +23,6 @@ from chest_xray.evaluation.results import (
 )
 from chest_xray.evaluation.scored import ScoredImages
 from chest_xray.evaluation.shares import ratio_rounds, share_estimate, share_interval
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import (
     BINS,
@@ -89,18 +88,18 @@ def finding_metrics(
 ) -> tuple[dict[str, FindingMetrics], MeanMetrics]:
     """Every finding, and the mean over those with enough cases."""
     places = measurable(test)
-    scored = {k: scored_finding(test, k, profiles[FINDINGS[k]]) for k in places}
+    scored = {k: scored_finding(test, k, profiles[test.findings[k]]) for k in places}
     ranks = bootstrap_ranks(test.labels[:, places], test.logits[:, places], draws)
     sums = draws.sums(np.concatenate([one.columns() for one in scored.values()], axis=1)) if places else None
     findings = {}
-    for k, name in enumerate(FINDINGS):
+    for k, name in enumerate(test.findings):
         if k not in scored or sums is None:
             findings[name] = _not_measured(test.labels[:, k])
             continue
         place, width = places.index(k), 4 + 2 * _ERRORS
         rounds = sums[:, place * width : (place + 1) * width]
         findings[name] = _finding(scored[k], ranks, place, rounds, draws, profiles[name], choices[name])
-    cases = {FINDINGS[k]: rarer_cases(one.positive, draws.index) for k, one in scored.items()}
+    cases = {test.findings[k]: rarer_cases(one.positive, draws.index) for k, one in scored.items()}
     return findings, _mean(findings, places, ranks, cases)
 
 
@@ -214,8 +213,9 @@ def calibration_errors(positive: NDArray[np.bool_], probability: Floats, sums: F
 def _mean(
     findings: Mapping[str, FindingMetrics], places: list[int], ranks: Bootstrapped, cases: Mapping[str, float]
 ) -> MeanMetrics:
-    kept = [name for name in FINDINGS if findings[name].auroc is not None and not findings[name].few_cases]
-    columns = [places.index(FINDINGS.index(name)) for name in kept]
+    kept = [name for name in findings if findings[name].auroc is not None and not findings[name].few_cases]
+    names = list(findings)
+    columns = [places.index(names.index(name)) for name in kept]
     auroc, auprc = (float(values[columns].mean()) if kept else None for values in (ranks.auroc, ranks.auprc))
     rounds = [mean_of_rounds(values[:, columns]) for values in (ranks.auroc_rounds, ranks.auprc_rounds)]
     mean_cases = float(np.mean([cases[name] for name in kept])) if kept else 0.0
@@ -225,7 +225,7 @@ def _mean(
         auprc=auprc,
         auprc_ci95=None if auprc is None else rank_interval(auprc, rounds[1], mean_cases),
         findings=kept,
-        left_out=[name for name in FINDINGS if name not in kept],
+        left_out=[name for name in names if name not in kept],
         calibration=_mean_calibration([findings[name].calibration for name in kept]),
     )
 

@@ -11,7 +11,7 @@ from chest_xray.evaluation.performance import Scored, measurable, scored_finding
 from chest_xray.evaluation.results import Evaluation, FindingMetrics, GroupFigure, Profiles, Subgroup, Subgroups
 from chest_xray.evaluation.results.groups import REAL
 from chest_xray.evaluation.scored import ScoredImages
-from chest_xray.findings import FINDINGS, describe_source
+from chest_xray.findings import describe_source
 from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import reliability
 
@@ -21,8 +21,9 @@ PLOTS: Final = ("reliability.png", "subgroups.png")
 def plot_evaluation(evaluation: Evaluation, profiles: Profiles, test: ScoredImages) -> dict[str, bytes]:
     """PNG by file name: `PLOTS`, without the groups where there are none."""
     images = f"Test list, {evaluation.images} {describe_source(evaluation.label_version)}"
-    scored = {FINDINGS[k]: scored_finding(test, k, profiles.findings[FINDINGS[k]]) for k in measurable(test)}
-    reliabilities = {name: _reliability(evaluation.findings[name], scored.get(name)) for name in FINDINGS}
+    names = test.findings
+    scored = {names[k]: scored_finding(test, k, profiles.findings[names[k]]) for k in measurable(test)}
+    reliabilities = {name: _reliability(evaluation.findings[name], scored.get(name)) for name in names}
     plots = {
         "reliability.png": plot_reliability(
             reliabilities, f"{images}: orange before calibration, blue after, 15 bins of equally many images"

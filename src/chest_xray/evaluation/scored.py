@@ -7,7 +7,7 @@ then label, logit and calibrated probability of each finding. What they were mad
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -22,10 +22,10 @@ from chest_xray.bundle import Calibration, Frozen, Sha256
 from chest_xray.errors import TrainingError
 from chest_xray.evaluation.calibration.calibrate import apply_calibration
 from chest_xray.evaluation.results.evaluation import ListSource
-from chest_xray.findings import FINDINGS
 
 PREDICTIONS: Final = "predictions.parquet"
 _METADATA: Final = b"cxr"
+_KINDS: Final = ("label", "logit")
 
 
 class Origin(Frozen):
@@ -44,16 +44,18 @@ class ScoredImages:
     """N images and what the network says of them.
 
     Attributes:
+        findings: F names, in the order of labels and logits.
         images: (N,) names of files.
         patients: (N,).
         ages: (N,), years, NaN when not known.
         sexes: 'M', 'F' or ''.
         views: 'PA', 'AP' or ''.
         seen_in_training: (N,), whether the patient is in the training list.
-        labels: (N, 14), 0 or 1; NaN where a label is missing.
-        logits: (N, 14), before calibration.
+        labels: (N, F), 0 or 1; NaN where a label is missing.
+        logits: (N, F), before calibration.
     """
 
+    findings: tuple[str, ...]
     images: NDArray[np.str_]
     patients: NDArray[np.int64]
     ages: NDArray[np.float32]
@@ -68,7 +70,8 @@ class ScoredImages:
 
     def of(self, chosen: NDArray[np.bool_]) -> ScoredImages:
         """Some of them."""
-        return ScoredImages(**{name: getattr(self, name)[chosen] for name in self.__slots__})
+        columns = {name: getattr(self, name)[chosen] for name in self.__slots__ if name != "findings"}
+        return ScoredImages(findings=self.findings, **columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ class Scores:
         except (OSError, pa.ArrowInvalid) as error:
             raise TrainingError(f"{path} cannot be read ({error}). Make it with `cxr evaluate --run RUN`.") from error
         content = (table.schema.metadata or {}).get(_METADATA)
-        missing = sorted(_columns() - set(table.schema.names))
+        findings = _findings_of(table.schema.names)
+        missing = sorted(_columns(findings) - set(table.schema.names))
         if content is None or missing:
             what = f"no column {missing[0]}" if missing else "no origin in its metadata"
             raise TrainingError(f"{path} has {what}: expected what `cxr evaluate --run RUN` writes. Make it again.")
@@ -99,8 +103,13 @@ class Scores:
             origin = Origin.model_validate_json(content)
         except ValidationError as error:
             raise TrainingError(f"{path}: {error.errors()[0]['msg']}. Make it again with `cxr evaluate`.") from error
+        if len(findings) != len(origin.positive_weights):
+            raise TrainingError(
+                f"{path} has columns of {len(findings)} findings, expected {len(origin.positive_weights)}, as many as "
+                "the network has. Make it again with `cxr evaluate`."
+            )
         splits = np.asarray(table["split"].to_pylist(), dtype=np.str_)
-        every = _images_of(table)
+        every = _images_of(table, findings)
         return cls(origin, every.of(splits == "val"), every.of(splits == "test"))
 
     def to_parquet(self, calibrations: Mapping[str, Calibration]) -> bytes:
@@ -111,7 +120,7 @@ class Scores:
         columns: dict[str, object] = {"split": ["val"] * len(self.validation) + ["test"] * len(self.test)}
         for column, name in _TAGS.items():
             columns[column] = pa.array(np.concatenate([getattr(part, name) for part in parts]).tolist(), _TYPES[column])
-        for k, name in enumerate(FINDINGS):
+        for k, name in enumerate(self.test.findings):
             known = np.isfinite(labels[:, k])
             columns[f"{name}.label"] = pa.array(np.where(known, labels[:, k], 0).astype(np.uint8), mask=~known)
             columns[f"{name}.logit"] = logits[:, k]
@@ -140,16 +149,21 @@ _TYPES: Final = {
 }
 
 
-def _columns() -> set[str]:
-    return {"split", *_TAGS, *(f"{name}.{kind}" for name in FINDINGS for kind in ("label", "logit"))}
+def _findings_of(columns: Sequence[str]) -> tuple[str, ...]:
+    """The names that have a column of labels or logits, in their order."""
+    parts = (column.rpartition(".") for column in columns)
+    return tuple(dict.fromkeys(name for name, _, kind in parts if kind in _KINDS))
 
 
-def _images_of(table: pa.Table) -> ScoredImages:
+def _columns(findings: Sequence[str]) -> set[str]:
+    return {"split", *_TAGS, *(f"{name}.{kind}" for name in findings for kind in _KINDS)}
+
+
+def _images_of(table: pa.Table, findings: tuple[str, ...]) -> ScoredImages:
     tags = {name: np.asarray(table[column].to_pylist()) for column, name in _TAGS.items()}
-    label, logit = (
-        np.column_stack([_floats(table[f"{name}.{kind}"]) for name in FINDINGS]) for kind in ("label", "logit")
-    )
+    label, logit = (np.column_stack([_floats(table[f"{name}.{kind}"]) for name in findings]) for kind in _KINDS)
     return ScoredImages(
+        findings=findings,
         images=tags["images"].astype(np.str_),
         patients=tags["patients"].astype(np.int64),
         ages=tags["ages"].astype(np.float32),

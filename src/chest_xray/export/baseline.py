@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from chest_xray.data.shards import Shards
 from chest_xray.errors import TrainingError
 from chest_xray.evaluation.graph_scores import GraphScores, thinned
-from chest_xray.findings import FINDINGS
 
 BASELINE_IMAGES = 2000
 
@@ -36,7 +35,7 @@ def baseline_rows(shards: Shards) -> NDArray[np.int64]:
 def write_baseline(directory: Path, shards: Shards, scores: GraphScores) -> None:
     """Logits, embeddings and tags of validation images, with no image name and no patient id."""
     rows, embedding = scores.rows, scores.embeddings.astype(np.float16)
-    columns: dict[str, object] = {name: scores.logits[:, k] for k, name in enumerate(FINDINGS)}
+    columns: dict[str, object] = {name: scores.logits[:, k] for k, name in enumerate(shards.findings)}
     columns |= {
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embedding.ravel()), embedding.shape[1]),
         "age": shards.ages[rows],

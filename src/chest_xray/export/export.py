@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,7 +39,6 @@ from chest_xray.export.fit_guard import FittedGuard, fit_guard
 from chest_xray.export.footprint import STATED_NOTHING, Rates
 from chest_xray.export.model_card import write_model_card
 from chest_xray.files import sha256_of
-from chest_xray.findings import FINDINGS
 from chest_xray.images.preprocess import preprocess
 from chest_xray.training.model import ChestXrayNet
 from chest_xray.training.run import RunFolder, TrainingRecord
@@ -121,8 +120,8 @@ def _write_bundle(
     rates: Rates,
 ) -> None:
     model = load_run_model(folder, record).cpu()
-    calibrations = [profiles.findings[name].calibration for name in FINDINGS]
-    write_onnx(model, calibrations, record.image_size, root / "model.onnx")
+    calibrations = {name: profile.calibration for name, profile in profiles.findings.items()}
+    write_onnx(model, list(calibrations.values()), record.image_size, root / "model.onnx")
     session = onnxruntime.InferenceSession(root / "model.onnx", providers=["CPUExecutionProvider"])
     golden = _write_golden(root / "golden.png", model, session, record.image_size)
     rows = baseline_rows(shards)
@@ -142,7 +141,7 @@ def _write_bundle(
 def write_onnx(model: ChestXrayNet, calibrations: Sequence[Calibration], image_size: int, path: Path) -> None:
     """Write the graph: `image` uint8 (B, 1, S, S) to `logits`, `embedding`, `cam` and `probability`, with any B.
 
-    `probability` (B, 14) is for runtimes that know no manifest: sigmoid(slope * logit + intercept) of the 14
+    `probability` (B, F) is for runtimes that know no manifest: sigmoid(slope * logit + intercept) of the F
     calibrations, in the order of the findings.
     """
     example = torch.zeros(2, 1, image_size, image_size, dtype=torch.uint8)
@@ -194,7 +193,7 @@ def hold_to_pytorch(model: ChestXrayNet, session: onnxruntime.InferenceSession, 
 
 
 def hold_to_calibrations(
-    calibrations: Sequence[Calibration], session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]
+    calibrations: Mapping[str, Calibration], session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]
 ) -> None:
     """Hold the graph's probabilities for images (B, S, S) to the manifest's calibrations of its own logits.
 
@@ -202,11 +201,11 @@ def hold_to_calibrations(
         BundleError: one differs by more than `LARGEST_PROBABILITY_DIFFERENCE`.
     """
     logits, found = session.run(["logits", PROBABILITY], {"image": pixels[:, None]})
-    for k, calibration in enumerate(calibrations):
+    for k, (name, calibration) in enumerate(calibrations.items()):
         difference = float(np.abs(apply_calibration(calibration, logits[:, k]) - found[:, k]).max())
         if not difference <= LARGEST_PROBABILITY_DIFFERENCE:
             raise BundleError(
-                f"The graph's probability of {FINDINGS[k]} differs by {difference:.2e} from its calibration; at most "
+                f"The graph's probability of {name} differs by {difference:.2e} from its calibration; at most "
                 f"{LARGEST_PROBABILITY_DIFFERENCE:.0e} is accepted. Report it with the versions in training.json."
             )
 
@@ -240,6 +239,7 @@ def _manifest(
     return Manifest(
         image_size=record.image_size,
         normalisation=record.normalisation,
+        logits=tuple(profiles.findings),
         findings=profiles.with_auroc(evaluation),
         mean_auroc=evaluation.mean.auroc,
         golden=golden,
@@ -255,11 +255,9 @@ def _check_evaluation(
 ) -> None:
     if not evaluation.weights_sha256 == profiles.weights_sha256 == sha256_of(folder.weights):
         raise TrainingError(f"{folder.evaluation} is of other weights. Evaluate again with `cxr evaluate`.")
-    if shards.data_hash != record.data_hash:
-        raise TrainingError(
-            f"{folder.root} was trained on data {record.data_hash[:12]}, these shards are "
-            f"{shards.data_hash[:12]}. Export with the shards of the training."
-        )
+    record.check_shards(shards, folder.root, "Export with the shards of the training.")
+    if not tuple(evaluation.findings) == tuple(profiles.findings) == shards.findings:
+        raise TrainingError(f"{folder.evaluation} is of other findings. Evaluate again with `cxr evaluate`.")
 
 
 def _exported(folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, rates: Rates) -> Bundle | None:

@@ -12,7 +12,6 @@ from chest_xray.evaluation.calibration.priors import TEST, VALIDATION, estimate_
 from chest_xray.evaluation.performance import calibration_errors, measurable
 from chest_xray.evaluation.results import CalibrationErrors, FindingPrior, PriorCorrection, PriorEffect
 from chest_xray.evaluation.scored import ScoredImages
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import calibration_columns
 from chest_xray.statistics.metrics import PatientDraws
@@ -26,7 +25,8 @@ def priors_for(prior: Prior, test: ScoredImages) -> dict[str, float]:
         return dict(prior)
     if prior == VALIDATION:
         return {}
-    return {FINDINGS[k]: float(test.labels[:, k].mean()) for k in measurable(test) if enough_cases(test.labels[:, k])}
+    kept = [k for k in measurable(test) if enough_cases(test.labels[:, k])]
+    return {test.findings[k]: float(test.labels[:, k].mean()) for k in kept}
 
 
 def measure_prior_correction(
@@ -35,12 +35,12 @@ def measure_prior_correction(
     """Move every fitted calibration to the known and to the estimated prevalence; `draws` are of the test images."""
     findings, unmoved = {}, []
     for k in measurable(test):
-        choice = choices[FINDINGS[k]]
+        choice = choices[test.findings[k]]
         if choice.calibration.method == "loss_weight" or not enough_cases(test.labels[:, k]):
             continue
         probability = apply_calibration(choice.calibration, test.logits[:, k])
         fitted_at = float(validation.labels[:, k].mean())
-        findings[FINDINGS[k]] = _finding_prior(test.labels[:, k] == 1, probability, fitted_at, draws)
+        findings[test.findings[k]] = _finding_prior(test.labels[:, k] == 1, probability, fitted_at, draws)
         unmoved.append(_errors(test.labels[:, k] == 1, probability, draws).ece.value)
     return PriorCorrection(
         applied=applied_prior(prior)[0],

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from chest_xray.bundle import Calibration
 from chest_xray.errors import SettingsError
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 
 VALIDATION: Final = "validation"
@@ -51,7 +50,7 @@ def log_odds(prior: float) -> float:
     return math.log(prior / (1 - prior))
 
 
-def parse_prior(text: str) -> str | dict[str, float]:
+def parse_prior(text: str) -> str | float | dict[str, float]:
     """`validation`, `test`, a number for every finding, or a JSON file with a number for some of them.
 
     Raises:
@@ -68,7 +67,23 @@ def parse_prior(text: str) -> str | dict[str, float]:
             f"--prior is {text!r}: expected validation, test, a number between 0 and 1, or a JSON file of numbers by "
             "finding."
         ) from None
-    return _checked(dict.fromkeys(FINDINGS, value), "--prior")
+    return _checked("every finding", value, "--prior")
+
+
+def prior_of(prior: str | float | Mapping[str, float], findings: Sequence[str]) -> str | dict[str, float]:
+    """`validation`, `test`, or numbers of some of the findings.
+
+    Raises:
+        SettingsError: it names what is none of the findings.
+    """
+    if isinstance(prior, str):
+        return prior
+    if not isinstance(prior, Mapping):
+        return dict.fromkeys(findings, prior)
+    for name in prior:
+        if name not in findings:
+            raise SettingsError(f"--prior names {name!r}, which is no finding. Findings: {', '.join(findings)}.")
+    return dict(prior)
 
 
 def _read_priors(path: Path) -> dict[str, float]:
@@ -78,13 +93,10 @@ def _read_priors(path: Path) -> dict[str, float]:
         raise SettingsError(f"{path} is not JSON ({error}): expected numbers by finding.") from error
     if not isinstance(content, dict):
         raise SettingsError(f'{path} holds a {type(content).__name__}: expected numbers by finding, {{"Edema": 0.1}}.')
-    return _checked(content, str(path))
+    return {name: _checked(name, value, str(path)) for name, value in content.items()}
 
 
-def _checked(priors: Mapping[str, object], where: str) -> dict[str, float]:
-    for name, value in priors.items():
-        if name not in FINDINGS:
-            raise SettingsError(f"{where} names {name!r}, which is no finding. Findings: {', '.join(FINDINGS)}.")
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
-            raise SettingsError(f"{where} gives {name} the prevalence {value!r}: expected a number between 0 and 1.")
-    return {name: float(value) for name, value in priors.items() if isinstance(value, int | float)}
+def _checked(name: str, value: object, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
+        raise SettingsError(f"{where} gives {name} the prevalence {value!r}: expected a number between 0 and 1.")
+    return float(value)

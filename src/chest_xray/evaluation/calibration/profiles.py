@@ -13,7 +13,6 @@ from chest_xray.evaluation.calibration.operating_points import YOUDEN, choose_po
 from chest_xray.evaluation.calibration.priors import move_prior
 from chest_xray.evaluation.results import Profiles
 from chest_xray.evaluation.scored import Origin, ScoredImages
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import ROUNDS
 from chest_xray.statistics.metrics import PatientDraws
 
@@ -47,8 +46,8 @@ def fit_profiles(
     """
     draws = PatientDraws(validation.patients, rounds=rounds, seed=seed) if len(validation) else None
     findings, choices = {}, {}
-    with progress("Calibrating", len(FINDINGS), "findings") as advance:
-        for k, name in enumerate(FINDINGS):
+    with progress("Calibrating", len(validation.findings), "findings") as advance:
+        for k, name in enumerate(validation.findings):
             choices[name] = _choose(validation, k, origin.positive_weights[k])
             prior = (priors or {}).get(name)
             findings[name] = _profile(validation, k, choices[name], draws, aim, prior)

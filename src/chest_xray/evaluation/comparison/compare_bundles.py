@@ -45,6 +45,7 @@ def compare_bundles(
     same = a[1].digest == b[1].digest
     second = first if same else score_bundle(*b, theirs, theirs.rows("test"))
     images = PairedImages(
+        findings=mine.findings,
         labels=mine.labels[rows],
         patients=mine.patients[rows],
         ages=mine.ages[rows],
@@ -64,11 +65,12 @@ def shards_for(name: str, bundle: Bundle, opened: Sequence[Shards]) -> Shards:
     """The shards of the bundle's image size.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or they are labelled with other findings.
     """
     size = bundle.manifest.image_size
     for shards in opened:
         if shards.image_size == size:
+            check_labels(name, bundle, shards)
             return shards
     held = ", ".join(f"{shards.root} holds {shards.image_size} x {shards.image_size}" for shards in opened)
     raise DataError(
@@ -77,8 +79,21 @@ def shards_for(name: str, bundle: Bundle, opened: Sequence[Shards]) -> Shards:
     )
 
 
+def check_labels(name: str, bundle: Bundle, shards: Shards) -> None:
+    """Let shards pass whose labels are of the bundle's findings, in its order.
+
+    Raises:
+        DataError: they are of others.
+    """
+    if tuple(bundle.manifest.findings) != shards.findings:
+        raise DataError(
+            f"{name} tells {', '.join(bundle.manifest.findings)}, and {shards.root} is labelled with "
+            f"{', '.join(shards.findings)}. Give shards with the labels that it was trained on."
+        )
+
+
 def score_bundle(name: str, bundle: Bundle, shards: Shards, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Logits (n, 14) of the images at n positions, by the bundle's own graph, uncalibrated.
+    """Logits (n, F) of the images at n positions, by the bundle's own graph, uncalibrated.
 
     Raises:
         BundleError: they are not finite.
@@ -97,7 +112,7 @@ def _check_same_images(mine: Shards, theirs: Shards) -> None:
         return
     a, b = mine.rows("test"), theirs.rows("test")
     same = len(a) == len(b) and [mine.images[row] for row in a] == [theirs.images[row] for row in b]
-    same = same and np.array_equal(mine.patients[a], theirs.patients[b])
+    same = same and np.array_equal(mine.patients[a], theirs.patients[b]) and mine.findings == theirs.findings
     if not (same and np.array_equal(mine.labels[a], theirs.labels[b])):
         raise DataError(
             f"{mine.root} and {theirs.root} hold other test images or labels. Prepare both from one source, "

@@ -19,8 +19,9 @@ def compare_logits(
     rounds: int,
     seed: int,
 ) -> Comparison:
-    """The paired comparison of logits A and B (n, 14) of the images at `rows` (n,)."""
+    """The paired comparison of logits A and B (n, F) of the images at `rows` (n,)."""
     images = PairedImages(
+        findings=shards.findings,
         labels=shards.labels[rows],
         patients=shards.patients[rows],
         # Without tags there is no group.

@@ -17,7 +17,6 @@ from chest_xray.evaluation.comparison.results import (
     MeanDifference,
 )
 from chest_xray.evaluation.groups.tags import Group, groups_of
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.metrics import RankedScores, interval95
 
@@ -29,15 +28,17 @@ class PairedImages:
     """N test images and what both networks say of them.
 
     Attributes:
-        labels: (N, 14), 0 or 1.
+        findings: F names, in the order of labels and logits.
+        labels: (N, F), 0 or 1.
         patients: (N,).
         ages: (N,), years, NaN when not known.
         sexes: 'M', 'F' or ''.
         views: 'PA', 'AP' or ''.
-        a: (N, 14) logits.
-        b: (N, 14) logits.
+        a: (N, F) logits.
+        b: (N, F) logits.
     """
 
+    findings: tuple[str, ...]
     labels: NDArray[np.uint8]
     patients: NDArray[np.int64]
     ages: NDArray[np.float32]
@@ -48,7 +49,8 @@ class PairedImages:
 
     def of(self, chosen: NDArray[np.bool_]) -> PairedImages:
         """Some of them."""
-        return PairedImages(**{name: getattr(self, name)[chosen] for name in self.__slots__})
+        arrays = {name: getattr(self, name)[chosen] for name in self.__slots__ if name != "findings"}
+        return PairedImages(findings=self.findings, **arrays)
 
 
 def compare(
@@ -117,19 +119,20 @@ def _compare(images: PairedImages, rounds: int, seed: int) -> tuple[MeanDifferen
     enough = np.minimum(positives, negatives) >= FEWEST_CASES
     compared = np.flatnonzero(enough)
     sampled = paired_bootstrap(images, compared, rounds=rounds, seed=seed)
+    names = images.findings
     findings = {
         name: Difference(positives=int(positives[k]), negatives=int(negatives[k]), a=None, b=None,
                          difference=None, ci95=None, p=None)
-        for k, name in enumerate(FINDINGS)
+        for k, name in enumerate(names)
     }  # fmt: skip
     for place, k in enumerate(compared.tolist()):
-        findings[FINDINGS[k]] = findings[FINDINGS[k]].model_copy(update=_values(sampled, place))
+        findings[names[k]] = findings[names[k]].model_copy(update=_values(sampled, place))
     any_of = images.labels[:, compared].any(axis=1)
     mean = MeanDifference(
         positives=int(any_of.sum()),
         negatives=int((~any_of).sum()),
-        findings=[FINDINGS[k] for k in compared],
-        left_out={FINDINGS[k]: _reason(int(positives[k]), int(negatives[k])) for k in np.flatnonzero(~enough).tolist()},
+        findings=[names[k] for k in compared],
+        left_out={names[k]: _reason(int(positives[k]), int(negatives[k])) for k in np.flatnonzero(~enough).tolist()},
         **_values(_mean(sampled), 0) if len(compared) else dict.fromkeys(("a", "b", "difference", "ci95", "p")),
     )
     return mean, _with_holm(findings)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from chest_xray.evaluation.results import PrevalenceShift, Shift, TagShift
 from chest_xray.evaluation.scored import ScoredImages
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.metrics import PatientDraws, interval95
 
@@ -46,7 +45,7 @@ def measure_shift(validation: ScoredImages, test: ScoredImages, *, rounds: int, 
     ]
     findings = {
         name: moved
-        for k, name in enumerate(FINDINGS)
+        for k, name in enumerate(test.findings)
         if (moved := _prevalence_shift(*(_Moments(images.labels[:, k], draws) for images, draws in lists))) is not None
     }
     return Shift(rule=RULE, tags=tags, findings=findings, warnings=_warnings(tags, findings))

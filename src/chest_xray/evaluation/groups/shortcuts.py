@@ -18,7 +18,6 @@ from chest_xray.evaluation.calibration.calibrate import enough_cases
 from chest_xray.evaluation.graph_scores import thinned
 from chest_xray.evaluation.results import Estimate, Shortcut, Shortcuts, WithinView
 from chest_xray.evaluation.scored import ScoredImages
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.clustered import auroc_interval, clustered_auroc
 
@@ -96,7 +95,7 @@ def _shortcut(
     middle, spread = fitted_on.mean(axis=0), fitted_on.std(axis=0)
     spread[spread < 1e-9] = 1.0
     findings = {}
-    for k, name in enumerate(FINDINGS):
+    for k, name in enumerate(test.findings):
         if not (enough_cases(labels[:, k]) and _measurable(test, k)):
             continue
         scores = _logistic_scores((fitted_on - middle) / spread, labels[:, k], (measured_on - middle) / spread)
@@ -117,11 +116,11 @@ def within_views(test: ScoredImages) -> list[WithinView]:
     views: tuple[Literal["PA", "AP"], ...] = ("PA", "AP")
     for view in views:
         inside = test.views == view
-        kept = [k for k in range(len(FINDINGS)) if _measurable(test, k) and enough_cases(test.labels[inside, k])]
+        kept = [k for k in range(len(test.findings)) if _measurable(test, k) and enough_cases(test.labels[inside, k])]
         if not kept:
             continue
-        findings = {FINDINGS[k]: _auroc(test, k, test.logits[:, k], inside) for k in kept}
-        every = {FINDINGS[k]: _auroc(test, k, test.logits[:, k], np.ones(len(test), dtype=bool)) for k in kept}
+        findings = {test.findings[k]: _auroc(test, k, test.logits[:, k], inside) for k in kept}
+        every = {test.findings[k]: _auroc(test, k, test.logits[:, k], np.ones(len(test), dtype=bool)) for k in kept}
         found.append(
             WithinView(
                 view=view,

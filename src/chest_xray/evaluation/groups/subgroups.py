@@ -31,7 +31,6 @@ from chest_xray.evaluation.results import (
     Subgroups,
 )
 from chest_xray.evaluation.scored import ScoredImages
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics.calibration_error import (
     calibration_columns,
     chance_calibration_error,
@@ -101,7 +100,8 @@ def measure_subgroups(
     groups = patient_groups(test)
     if not groups:
         return None
-    scored = {FINDINGS[k]: scored_finding(test, k, profiles[FINDINGS[k]]) for k in measurable(test)}
+    names = test.findings
+    scored = {names[k]: scored_finding(test, k, profiles[names[k]]) for k in measurable(test)}
     audience = Audience(test, scored, draws)
     kept, left_out = _large_enough(groups, draws)
     found: list[Subgroup] = []

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chest_xray.data.shards import Shards
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 
 
@@ -18,11 +17,13 @@ class BoxTable:
 
     Attributes:
         rows: (n,), positions in the shards.
-        findings: (n,), places in FINDINGS.
+        names: F findings of the data.
+        findings: (n,), places in `names`.
         places: (n, 4), left, top, right, bottom in shares of the image's sides.
         patients: (n,).
     """
 
+    names: tuple[str, ...]
     rows: NDArray[np.int64]
     findings: NDArray[np.int64]
     places: Floats
@@ -35,8 +36,9 @@ class BoxTable:
         found = np.array([row for row, _ in boxes], dtype=np.int64)
         places = [(box.x, box.y, box.x + box.width, box.y + box.height) for _, box in boxes]
         return cls(
+            names=shards.findings,
             rows=found,
-            findings=np.array([FINDINGS.index(box.finding) for _, box in boxes], dtype=np.int64),
+            findings=np.array([shards.findings.index(box.finding) for _, box in boxes], dtype=np.int64),
             places=np.array(places, dtype=np.float64).reshape(-1, 4),
             patients=shards.patients[found],
         )

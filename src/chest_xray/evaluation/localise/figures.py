@@ -16,7 +16,6 @@ from chest_xray.evaluation.localise.results import (
     LocalisationFigure,
     LocalisedFinding,
 )
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 
 
@@ -25,7 +24,8 @@ class Hits:
     """n boxes and whether maps hit them.
 
     Attributes:
-        findings: (n,), places in FINDINGS.
+        names: F findings of the data.
+        findings: (n,), places in `names`.
         rows: (n,), which image.
         patients: (n,).
         model: (n, M), 0 or 1 by MEASURES; NaN where a measure of the map stands with another box of the same map.
@@ -35,6 +35,7 @@ class Hits:
         false_regions: (n,), regions that touch no box of the finding, told with the first box, else NaN.
     """
 
+    names: tuple[str, ...]
     findings: NDArray[np.int64]
     rows: NDArray[np.int64]
     patients: NDArray[np.int64]
@@ -48,6 +49,7 @@ class Hits:
         """The boxes of one finding."""
         kept = self.findings == finding
         return Hits(
+            self.names,
             self.findings[kept],
             self.rows[kept],
             self.patients[kept],
@@ -68,10 +70,10 @@ class Localised(NamedTuple):
 
 def figures_of(hits: Hits, *, rounds: int, seed: int) -> Localised:
     """The figures of at least one box; intervals are percentiles of `rounds` resamples of the patients."""
-    present = [k for k in range(len(FINDINGS)) if (hits.findings == k).any()]
+    present = [k for k in range(len(hits.names)) if (hits.findings == k).any()]
     return Localised(
         overall=_summary(hits, rounds, seed),
-        findings={FINDINGS[k]: _summary(hits.of(k), rounds, seed) for k in present},
+        findings={hits.names[k]: _summary(hits.of(k), rounds, seed) for k in present},
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.results import Issue
-from chest_xray.findings import FINDINGS
 
 
 def box_issues(shards: Shards) -> list[Issue]:
@@ -12,7 +11,7 @@ def box_issues(shards: Shards) -> list[Issue]:
     counts = shards.dataset["counts"]
     boxes = [(row, box.finding) for row in shards.rows("test") for box in shards.boxes[row]]
     outside = counts["boxes"] - len(boxes)
-    unlabelled = sum(shards.labels[row, FINDINGS.index(finding)] == 0 for row, finding in boxes)
+    unlabelled = sum(shards.labels[row, shards.findings.index(finding)] == 0 for row, finding in boxes)
     found = []
     if absent := counts["boxes_without_image"]:
         reason = f"{absent} boxes are of images that are not there; they are not measured."

@@ -16,7 +16,7 @@ from chest_xray.training.scoring import BATCH, plain_fp32
 def network_maps(
     model: ChestXrayNet, shards: Shards, rows: NDArray[np.int64], device: torch.device
 ) -> NDArray[np.float32]:
-    """Maps (n, 14, h, w) of the films at n positions, n at least 1, in fp32."""
+    """Maps (n, F, h, w) of the films at n positions, n at least 1, in fp32."""
     order = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     found = []
     with progress("Maps of images with boxes", len(rows)) as advance, plain_fp32(), torch.inference_mode():

@@ -35,7 +35,7 @@ def localise(shards: Shards, maps_of: MapsOf, *, rounds: int, seed: int) -> Meas
 
     Args:
         shards: the prepared data.
-        maps_of: positions in the shards (n,) to class activation maps (n, 14, h, w).
+        maps_of: positions in the shards (n,) to class activation maps (n, F, h, w).
         rounds: bootstrap rounds over patients.
         seed: of the bootstrap and of the maps of noise.
     """
@@ -80,6 +80,7 @@ def hold_to_boxes(table: BoxTable, cams: NDArray[np.float32], side: int, noise: 
             false_regions[mine[0]] = _false_regions(marks, boxes[mine])
             advance(len(mine))
     return Hits(
+        names=table.names,
         findings=table.findings,
         rows=table.rows,
         patients=table.patients,

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.localise.boxes import BoxTable
 from chest_xray.evaluation.localise.regions import find_marks, overlaps
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import evidence, overlay
 from chest_xray.statistics import Floats
 
@@ -44,7 +44,7 @@ def panel_png(shards: Shards, table: BoxTable, cams: NDArray[np.float32]) -> byt
         left = _GAP + number % columns * (_SIDE + _GAP)
         top = _GAP + _CAPTION + number // columns * (_SIDE + _CAPTION + _GAP)
         whole.paste(_tile(shards.read([int(table.rows[n])])[0], cams[n], table.places[n]), (left, top))
-        draw.text((left, top + _SIDE + 6), FINDINGS[finding].replace("_", " "), font=font, fill=_INK)
+        draw.text((left, top + _SIDE + 6), table.names[finding].replace("_", " "), font=font, fill=_INK)
         draw.text((left + _SIDE, top + _SIDE + 6), f"IoU {iou:.2f}", font=font, fill=_FAINT_INK, anchor="ra")
     bottom = size[1] - _CAPTION
     legend = f"cyan: box   white: best region   cross: peak of the map   {RESEARCH_USE_ONLY}"
@@ -55,7 +55,7 @@ def panel_png(shards: Shards, table: BoxTable, cams: NDArray[np.float32]) -> byt
 
 
 def _most_frequent(table: BoxTable) -> list[int]:
-    counts = np.bincount(table.findings, minlength=len(FINDINGS))
+    counts = np.bincount(table.findings, minlength=len(table.names))
     chosen = np.argsort(-counts, kind="stable")[:_MOST]
     return sorted(int(k) for k in chosen if counts[k])
 

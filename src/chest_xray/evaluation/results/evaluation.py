@@ -50,7 +50,7 @@ class Evaluation(Frozen):
     )
     bootstrap: Bootstrap = Field(description="Rounds, seed and level of the intervals.")
     mean: MeanMetrics = Field(description="Over findings.")
-    findings: dict[str, FindingMetrics] = Field(description="By finding, in NIH's order.")
+    findings: dict[str, FindingMetrics] = Field(description="By finding, in the order of the logits.")
     issues: list[Issue] = Field(default=[], description="What is not in a figure, or should be known of one.")
     shift: Shift | None = Field(default=None, description="Test list against validation; null without validation.")
     prior: PriorCorrection | None = Field(default=None, description="Correction for prevalence.")

@@ -20,7 +20,6 @@ from chest_xray.evaluation.graph_scores import GraphSession, thinned
 from chest_xray.evaluation.graphs import open_session
 from chest_xray.evaluation.robustness.perturbations import PERTURBATIONS, Film, Perturbation, generator
 from chest_xray.evaluation.robustness.report import Change, Curve, Level, Robustness, Warned
-from chest_xray.findings import FINDINGS
 from chest_xray.statistics import Floats
 from chest_xray.statistics.metrics import PatientDraws, RankedScores, interval95
 
@@ -34,7 +33,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the bundle makes of N films: logits and flags (N, 14), refused by the guard and warned of (N,)."""
+    """What the bundle makes of N films: logits (N, F) and flags, refused by the guard and warned of (N,)."""
 
     logits: NDArray[np.float32]
     flags: NDArray[np.bool_]
@@ -104,7 +103,8 @@ def measure_robustness(
     kept, left_out = _measured_findings(shards, rows)
     eyes = _Eyes(bundle, open_session(bundle.onnx_path), warns)
     clean, seen = _see_all(eyes, shards, rows, perturbations, seed)
-    against = _Clean(shards.labels[rows], clean, kept, PatientDraws(shards.patients[rows], rounds=rounds, seed=seed))
+    draws = PatientDraws(shards.patients[rows], rounds=rounds, seed=seed)
+    against = _Clean(shards.findings, shards.labels[rows], clean, kept, draws)
     return Robustness(
         digest=bundle.digest,
         data_hash=shards.data_hash,
@@ -116,7 +116,7 @@ def measure_robustness(
         seed=seed,
         fewest_cases=FEWEST_CASES,
         clean_mean=float(against.aurocs.mean()),
-        clean={FINDINGS[k]: float(value) for k, value in zip(kept, against.aurocs, strict=True)},
+        clean={shards.findings[k]: float(value) for k, value in zip(kept, against.aurocs, strict=True)},
         clean_warned=clean.shares,
         left_out=left_out,
         curves=_curves(perturbations, against, seen),
@@ -142,7 +142,7 @@ def _measured_findings(shards: Shards, rows: NDArray[np.int64]) -> tuple[list[in
     """The places of the findings with enough images of each class, and why the others are left out."""
     labels = shards.labels[rows]
     kept, left_out = [], {}
-    for k, name in enumerate(FINDINGS):
+    for k, name in enumerate(shards.findings):
         positives = int(labels[:, k].sum())
         if enough_cases(labels[:, k]):
             kept.append(k)
@@ -182,12 +182,19 @@ def flags_of(bundle: Bundle, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
 class _Clean:
     """The films as they are, with the AUROCs (F,) of the findings `kept` and their rounds (R, F)."""
 
-    def __init__(self, labels: NDArray[np.uint8], seen: _Seen, kept: Sequence[int], draws: PatientDraws) -> None:
-        self.labels, self.seen, self.kept, self.draws = labels, seen, kept, draws
+    def __init__(
+        self,
+        findings: Sequence[str],
+        labels: NDArray[np.uint8],
+        seen: _Seen,
+        kept: Sequence[int],
+        draws: PatientDraws,
+    ) -> None:
+        self.findings, self.labels, self.seen, self.kept, self.draws = findings, labels, seen, kept, draws
         self.aurocs, self.rounds = self.measure(seen.logits)
 
     def measure(self, logits: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """AUROCs (F,) and rounds (R, F) of logits (N, 14), with the draws that all levels share."""
+        """AUROCs (F,) and rounds (R, F) of logits (N, F), with the draws that all levels share."""
         ranked = [RankedScores(self.labels[:, k], logits[:, k]) for k in self.kept]
         rounds = [
             np.stack([scores.auroc_and_precision(block, self.draws.index)[0] for scores in ranked], axis=1)
@@ -218,7 +225,7 @@ def _levels(
                 setting=one.setting(level),
                 mean=_change(aurocs.mean(), difference.mean(), spread.mean(axis=1)),
                 findings={
-                    FINDINGS[k]: _change(aurocs[place], difference[place], spread[:, place])
+                    clean.findings[k]: _change(aurocs[place], difference[place], spread[:, place])
                     for place, k in enumerate(clean.kept)
                 },
                 flags_changed=float(changed.mean()) if changed.size else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,20 +11,19 @@ from numpy.typing import NDArray
 from chest_xray.evaluation.comparison.results import Comparison, Difference
 from chest_xray.evaluation.graphs import map_correlations
 from chest_xray.export.compress.report import MapAgreement
-from chest_xray.findings import FINDINGS
 
 LARGEST_MEAN_DROP: Final = 0.002
 LARGEST_FINDING_DROP: Final = 0.01
 LEAST_MAP_CORRELATION: Final = 0.98
 
 
-def agreement_of(before: NDArray[np.float32], after: NDArray[np.float32]) -> MapAgreement:
-    """How alike two sets of heat maps (N, 14, h, w) are; 0 where no pair can be correlated."""
+def agreement_of(findings: Sequence[str], before: NDArray[np.float32], after: NDArray[np.float32]) -> MapAgreement:
+    """How alike two sets of heat maps (N, F, h, w) of the findings are; 0 where no pair can be correlated."""
     found = map_correlations(before, after)
     known = found[np.isfinite(found)]
     if len(known) == 0:
         return MapAgreement(mean=0, least=0, percentiles={}, by_finding={}, flat=found.size)
-    columns = {name: found[np.isfinite(found[:, k]), k] for k, name in enumerate(FINDINGS)}
+    columns = {name: found[np.isfinite(found[:, k]), k] for k, name in enumerate(findings)}
     return MapAgreement(
         mean=float(known.mean()),
         least=float(known.min()),

@@ -12,7 +12,6 @@ from onnx import TensorProto, helper, numpy_helper
 from chest_xray.bundle import Calibration, Manifest
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.calibration.operating_points import YOUDEN
-from chest_xray.findings import FINDINGS
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.recipe import positive_weights
 
@@ -20,7 +19,7 @@ PROBABILITY = "probability"
 
 
 def with_calibrations(graph: bytes, calibrations: Sequence[Calibration]) -> bytes:
-    """The graph with `probability` (B, 14) by these calibrations of its logits, in place of what it had."""
+    """The graph with `probability` (B, F) by these calibrations of its logits, in place of what it had."""
     model = onnx.load_model_from_string(graph)
     body = model.graph
     kept = [output for output in body.output if output.name != PROBABILITY]
@@ -71,7 +70,7 @@ def weights_of_positives(manifest: Manifest, shards: Shards) -> tuple[float, ...
     labels = shards.labels[shards.rows("train")]
     assumed = positive_weights(labels, TrainConfig().positive_weight_cap)
     return tuple(
-        _undone(manifest.findings[name].calibration) or assumed[k] for k, name in enumerate(FINDINGS)
+        _undone(profile.calibration) or assumed[k] for k, profile in enumerate(manifest.findings.values())
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from chest_xray.bundle import VARIANTS, Bundle, Variant, hash_files, load_bundle
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, CompressionError, DataError
+from chest_xray.evaluation.comparison.compare_bundles import check_labels
 from chest_xray.evaluation.comparison.paired import PairedImages, compare
 from chest_xray.evaluation.comparison.results import ComparedBundle, Comparison
 from chest_xray.evaluation.graph_scores import GraphSession, thinned
@@ -93,6 +94,7 @@ def _check(source: Bundle, shards: Shards, output: Path) -> None:
             f"{source.root} was trained on data {manifest.provenance.data_hash[:12]}, {shards.root} is "
             f"{shards.data_hash[:12]}. Compress with the shards of the training, which hold its validation patients."
         )
+    check_labels(str(source.root), source, shards)
     if len(shards.rows("test")) == 0:
         raise DataError(f"{shards.root} holds no test image. Prepare a folder with a test_list.txt.")
     if output.exists():
@@ -127,7 +129,7 @@ def _try(
     first = run_all(open_session(source.onnx_path), shards, test, title="Scoring test films in float")
     second = run_all(graph.session, shards, test, title=f"Scoring test films in {method}")
     comparison = _compare(source, shards, method, first, second, rounds, seed)
-    agreement = agreement_of(first.cams, second.cams)
+    agreement = agreement_of(shards.findings, first.cams, second.cams)
     broken = broken_bars(comparison, agreement)
     if broken:
         raise CompressionError(f"{method} is rejected, nothing was written: {'; '.join(broken)}.")
@@ -154,6 +156,7 @@ def _compare(
         name="float", digest=source.digest, image_size=source.manifest.image_size, data_hash=shards.data_hash
     )
     images = PairedImages(
+        findings=shards.findings,
         labels=shards.labels[a.rows],
         patients=shards.patients[a.rows],
         ages=shards.ages[a.rows],

@@ -23,6 +23,7 @@ from chest_xray.bundle import (
 from chest_xray.console import say
 from chest_xray.data.shards import Shards
 from chest_xray.errors import BundleError, DataError
+from chest_xray.evaluation.comparison.compare_bundles import check_labels
 from chest_xray.evaluation.comparison.logits import compare_logits
 from chest_xray.evaluation.graph_scores import GraphSession
 from chest_xray.evaluation.graphs import OUTPUTS, GraphOutputs, open_session, run_all
@@ -97,6 +98,7 @@ def _check(members: Sequence[Bundle], shards: Shards, output: Path) -> None:
                 f"{member.root} was trained on data {manifest.provenance.data_hash[:12]}, {shards.root} is "
                 f"{shards.data_hash[:12]}. It is calibrated on patients that none of its members was trained on."
             )
+        check_labels(str(member.root), member, shards)
         if manifest.normalisation != first.manifest.normalisation:
             raise BundleError(f"{member.root} normalises pixels in another way than {first.root}. Train both alike.")
         if manifest.files["golden.png"] != first.manifest.files["golden.png"]:

@@ -43,7 +43,7 @@ class _Way:
     session: GraphSession
 
     def look(self, film: Film) -> tuple[Floats, Floats]:
-        """Logits (14,) and maps (14, h, w) of a film (S, S)."""
+        """Logits (F,) and maps (F, h, w) of a film (S, S)."""
         logits, cams = self.session.run(["logits", "cam"], {"image": self.option.views(film)[:, None]})
         return logits.mean(axis=0), np.asarray(self.option.back(cams), dtype=np.float32)
 
@@ -81,7 +81,7 @@ def measure_test_time(
     options = []
     for name, (logits, cams) in found.items():
         result = compare_logits(shards, rows, plain[0], logits, rounds=rounds, seed=seed)
-        maps = agreement_of(plain[1], cams)
+        maps = agreement_of(shards.findings, plain[1], cams)
         options.append(_measured(ways[name].option, result, maps, times[name], plain_ms))
     return TestTime(
         bundles=[bundle.digest for bundle in opened],
@@ -139,7 +139,7 @@ def _ways(bundles: Sequence[Bundle]) -> dict[str, _Way]:
 
 
 def _score(way: _Way, shards: Shards, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Logits (N, 14) and maps (N, 14, h, w)."""
+    """Logits (N, F) and maps (N, F, h, w)."""
     logits, cams = [], []
     with progress(f"Scoring, {way.option.name}", len(rows)) as advance:
         for row in rows:

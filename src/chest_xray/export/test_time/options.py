@@ -21,7 +21,7 @@ Maps = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way. `views` of a film (S, S) are (V, S, S); `back` takes their maps (V, 14, h, w) to one (14, h, w)."""
+    """One way. `views` of a film (S, S) are (V, S, S); `back` takes their maps (V, F, h, w) to one (F, h, w)."""
 
     name: str
     description: str
@@ -59,7 +59,7 @@ def _ten_crops(film: Film) -> Film:
 
 
 def uncrop(maps: Maps) -> Maps:
-    """Maps (5, 14, h, w) of the crops, laid where the crops were and averaged cell by cell where they overlap."""
+    """Maps (5, F, h, w) of the crops, laid where the crops were and averaged cell by cell where they overlap."""
     total, seen = np.zeros(maps.shape[1:]), np.zeros(maps.shape[2:])
     for cams, (top, left) in zip(maps, corners(), strict=True):
         rows, down = _places(maps.shape[2], top)
