@@ -10,12 +10,13 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from chest_xray.images.film import MediaType, Sex, View
+from chest_xray.images.film import FileCheck, MediaType, Sex, View
 
 if TYPE_CHECKING:
     from chest_xray.bundle import Manifest
 
-QualityCheck = Literal["blank", "inverted", "rotated", "cropped", "too_small"]
+PictureCheck = Literal["blank", "low_contrast", "saturated", "inverted", "rotated", "cropped", "too_small"]
+QualityCheck = Literal[FileCheck, PictureCheck]
 
 
 @dataclass(frozen=True, slots=True)

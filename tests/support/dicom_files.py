@@ -29,6 +29,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from chest_xray.data.phantom.film import draw_golden_film
+
 __all__ = [
     "DX",
     "CTImageStorage",
@@ -99,11 +101,17 @@ def dicom(
     return file.getvalue()
 
 
-def lut(entries: NDArray[Any], first: int, bits: int) -> Sequence:
-    """A modality or VOI lookup table."""
+def chest(side: int = 160, bits: int = 12) -> NDArray[np.uint16]:
+    """A drawn film (side, side) over the values of `bits`: level g of 0..255 is g / 255 of the largest."""
+    return np.rint(draw_golden_film(side) * ((2**bits - 1) / 255)).astype(np.uint16)
+
+
+def lut(entries: NDArray[Any], first: int, bits: int, *, packed: bool = False) -> Sequence:
+    """A modality or VOI lookup table; `packed` has two entries of 8 bits in a word."""
+    data = entries.astype("u1" if packed else "<u2").tobytes()
     item = Dataset()
     item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries) % 65536, first, bits])
-    item.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
+    item.add_new("LUTData", "OW", data + bytes(len(data) % 2))
     return Sequence([item])
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chest_xray.bundle.film_statistics import THUMBNAIL_SIDE
+from chest_xray.images.exposure import span
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -20,6 +21,4 @@ def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def grey_range(pixels: NDArray[np.uint8]) -> int:
     """Grey levels between the darkest and the brightest hundredth of the pixels, 0..255: a marker alone is no range."""
-    below = np.bincount(pixels.ravel(), minlength=256).cumsum()
-    low, high = np.searchsorted(below, (0.01 * pixels.size, 0.99 * pixels.size))
-    return int(high - low)
+    return span(np.bincount(pixels.ravel(), minlength=256))

@@ -10,6 +10,19 @@ GreyImage = NDArray[np.uint8] | NDArray[np.uint16]
 MediaType = Literal["image/png", "image/jpeg", "application/dicom"]
 View = Literal["PA", "AP"]
 Sex = Literal["F", "M"]
+FileCheck = Literal["window", "bits_stored", "for_processing", "orientation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something that a file says of itself, or contradicts, which makes its picture doubtful; `detail` is a sentence.
+
+    `window`: its VOI does not show the film, and the film's own range was taken. `bits_stored`: its values need more
+    bits than it says. `for_processing`: raw values. `orientation`: stored turned or mirrored.
+    """
+
+    check: FileCheck
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +30,8 @@ class Film:
     """One image file, decoded.
 
     `grey` (H, W) is upright, with bright bone: uint8, or uint16 for a 16-bit grey PNG. `view`, `age` in years and `sex`
-    come from DICOM tags; None where the file does not say. Nothing else of a file's metadata is kept.
+    come from DICOM tags; None where the file does not say. `doubts` are a DICOM file's, at most one of each check.
+    Nothing else of a file's metadata is kept.
     """
 
     grey: GreyImage
@@ -25,6 +39,7 @@ class Film:
     view: View | None = None
     age: int | None = None
     sex: Sex | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

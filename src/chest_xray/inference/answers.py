@@ -106,7 +106,7 @@ class FilmAnswer(Answer):
     heat_maps: dict[str, HeatMap | HeatMapPicture] = Field(description="By finding, as asked for.")
     locations: dict[str, str | None] = Field(
         description="Where the evidence of each heat map lies, in words; null where there is none, or where the film "
-        "seems to lie on its side."
+        "is, or may be, turned or mirrored."
     )
     timings_ms: dict[str, float] = Field(
         description="Milliseconds: queue (waiting for a processor), decode, preprocess, network; total, from the "

@@ -9,7 +9,7 @@ checked each time a bundle is loaded: its golden film must give the logits that 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,7 +28,7 @@ from chest_xray.inference.engines import Engine, EngineName, Outputs, open_engin
 from chest_xray.inference.explain import chosen, parse_explain
 from chest_xray.inference.guard import Guard
 from chest_xray.inference.quality import QualityChecks
-from chest_xray.prediction import FilmFacts, FindingScore, ModelIdentity, Prediction
+from chest_xray.prediction import FilmFacts, FindingScore, ModelIdentity, Prediction, QualityWarning
 
 UNREGISTERED: Final = "unregistered"
 
@@ -108,7 +108,7 @@ class OnnxPredictor:
             film=facts,
             findings=findings,
             guard=self._guard.judge(outputs.embedding[0]),
-            quality=self._quality.judge(pixels, width=facts.width, height=facts.height),
+            quality=(*_doubts(film), *self._quality.judge(pixels, width=facts.width, height=facts.height)),
             heat_maps={name: outputs.cam[0, FINDINGS.index(name)] for name in chosen(explained, findings)},
             timings_ms={
                 "decode": (decoded - started) * 1e3,
@@ -170,6 +170,10 @@ class _Calibration:
 def _facts(film: Film) -> FilmFacts:
     height, width = film.grey.shape
     return FilmFacts(film.media_type, width, height, film.view, film.age, film.sex)
+
+
+def _doubts(film: Film) -> Iterator[QualityWarning]:
+    return (QualityWarning(doubt.check, doubt.detail) for doubt in film.doubts)
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
-"""What a picture itself tells against its scores: blank, inverted, rotated, cropped, too small.
+"""What a picture itself tells against its scores: blank, flat, saturated, inverted, turned, cropped, too small.
 
 Poses are told by the bundle's linear discriminant over thumbnails; the bundle's margins come from validation films. Of
-the poses that are likelier than upright by their margin, the likeliest is named. A blank film has no pose.
+the poses that are likelier than upright by their margin, the likeliest is named. A blank film has no pose. What its
+file says against it comes with the film (`Film.doubts`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from chest_xray.bundle import Bundle, QualityProfile
 from chest_xray.bundle.film_statistics import POSES, FilmStatistics
 from chest_xray.images.coarse import grey_range, thumbnail
+from chest_xray.images.exposure import FEWEST_LEVELS, saturated
 from chest_xray.prediction import QualityCheck, QualityWarning
 
 _DETAILS: Final = {
@@ -53,8 +55,10 @@ class QualityChecks:
             width: of the film as it came, in pixels.
             height: of the film as it came, in pixels.
         """
-        warnings = (self._too_small(width, height), self._blank(pixels) or self._pose(pixels))
-        return tuple(warning for warning in warnings if warning is not None)
+        found = grey_range(pixels)
+        blank = self._blank(found)
+        seen = (blank,) if blank else (_low_contrast(found), _saturated(pixels), self._pose(pixels))
+        return tuple(warning for warning in (self._too_small(width, height), *seen) if warning is not None)
 
     def _too_small(self, width: int, height: int) -> QualityWarning | None:
         size = self._image_size
@@ -64,8 +68,7 @@ class QualityChecks:
             "too_small", f"The film has {width}x{height} pixels; the network looks at {size}x{size} and sees a blur."
         )
 
-    def _blank(self, pixels: NDArray[np.uint8]) -> QualityWarning | None:
-        found = grey_range(pixels)
+    def _blank(self, found: int) -> QualityWarning | None:
         if found >= self._blank_range:
             return None
         return QualityWarning("blank", f"The film is almost blank: its grey values span {found} of 255 levels.")
@@ -78,6 +81,22 @@ class QualityChecks:
             return None
         check, pose = self._checks[best], POSES[1 + best]
         return QualityWarning(check, _DETAILS["cropped" if check == "cropped" else pose])
+
+
+def _low_contrast(found: int) -> QualityWarning | None:
+    if found >= FEWEST_LEVELS:
+        return None
+    return QualityWarning("low_contrast", f"The film has little contrast: its grey values span {found} of 255 levels.")
+
+
+def _saturated(pixels: NDArray[np.uint8]) -> QualityWarning | None:
+    shares = saturated(pixels)
+    if shares is None:
+        return None
+    black, white = shares
+    return QualityWarning(
+        "saturated", f"Much of the film shows nothing: {black:.0%} of its field is black and {white:.0%} is white."
+    )
 
 
 def _check_of(pose: str) -> QualityCheck:

@@ -29,8 +29,8 @@ _BANDS: Final = (0, 2, 3, 5)
 
 
 def locations(prediction: Prediction) -> dict[str, str | None]:
-    """`describe` of each heat map of a prediction; None throughout for a film that seems to lie on its side."""
-    turned = any(warning.check == "rotated" for warning in prediction.quality)
+    """`describe` of each heat map of a prediction; None throughout for a film whose sides are in doubt."""
+    turned = any(warning.check in ("rotated", "orientation") for warning in prediction.quality)
     return {finding: None if turned else describe(cam) for finding, cam in prediction.heat_maps.items()}
 
 

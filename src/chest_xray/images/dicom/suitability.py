@@ -9,6 +9,7 @@ from typing import Final
 
 from chest_xray.errors import ImageUnsuitableError
 from chest_xray.images.dicom import tags
+from chest_xray.images.dicom.patient_orientation import check_frontal
 from chest_xray.images.dicom.tags import name
 from chest_xray.images.dicom.values import Values, integer_string, term, text
 from chest_xray.images.dicom.walk import Elements
@@ -44,7 +45,8 @@ _FRONTAL: Final[dict[str, View]] = {"PA": "PA", "AP": "AP"}
 # PS3.3 C.8.11.7.1.1: lateral, lateral decubitus and oblique; and how people write lateral.
 _NOT_FRONTAL: Final = frozenset(
     (
-        "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL",
+        "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL", "LLAT", "RLAT", "LTLAT",
+        "RTLAT", "LATERALE", "LATEROLATERAL", "PROFIL", "PROFILE", "SEITLICH",
     )
 )  # fmt: skip
 # PS3.16 CID 4010, in SNOMED CT and in the codes before it.
@@ -61,12 +63,14 @@ def check_suitable(elements: Elements) -> None:
     """Refuse what is no single frontal radiograph of the chest.
 
     Raises:
-        ImageUnsuitableError: by its class, modality, body part, view, number of frames, or for want of pixels.
+        ImageUnsuitableError: by its class, modality, body part, view, orientation, number of frames, or for want of
+            pixels.
     """
     values = elements.values
     _check_modality(values)
     _check_body_part(values)
     _check_view(elements)
+    check_frontal(values)
     if integer_string(values, tags.FRAMES, 1) > 1:
         raise ImageUnsuitableError(f"{name(tags.FRAMES)} is more than 1; one frame is expected.")
     if elements.native is None and elements.fragments is None:

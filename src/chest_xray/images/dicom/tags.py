@@ -5,12 +5,14 @@ from typing import Final
 TRANSFER_SYNTAX: Final = 0x00020010
 SOP_CLASS: Final = 0x00080016
 MODALITY: Final = 0x00080060
+INTENT: Final = 0x00080068
 CODE_VALUE: Final = 0x00080100
 CODE_SCHEME: Final = 0x00080102
 SEX: Final = 0x00100040
 AGE: Final = 0x00101010
 BODY_PART: Final = 0x00180015
 VIEW_POSITION: Final = 0x00185101
+ORIENTATION: Final = 0x00200020
 SAMPLES: Final = 0x00280002
 PHOTOMETRIC: Final = 0x00280004
 PLANAR: Final = 0x00280006
@@ -23,6 +25,7 @@ HIGH_BIT: Final = 0x00280102
 SIGNED: Final = 0x00280103
 PADDING: Final = 0x00280120
 PADDING_LIMIT: Final = 0x00280121
+RELATIONSHIP: Final = 0x00281040
 WINDOW_CENTER: Final = 0x00281050
 WINDOW_WIDTH: Final = 0x00281051
 INTERCEPT: Final = 0x00281052
@@ -39,10 +42,12 @@ PIXEL_DATA: Final = 0x7FE00010
 _NAMES: Final = {
     SOP_CLASS: "SOP Class UID",
     MODALITY: "Modality",
+    INTENT: "Presentation Intent Type",
     SEX: "Patient's Sex",
     AGE: "Patient's Age",
     BODY_PART: "Body Part Examined",
     VIEW_POSITION: "View Position",
+    ORIENTATION: "Patient Orientation",
     SAMPLES: "Samples per Pixel",
     PHOTOMETRIC: "Photometric Interpretation",
     PLANAR: "Planar Configuration",
@@ -55,6 +60,7 @@ _NAMES: Final = {
     SIGNED: "Pixel Representation",
     PADDING: "Pixel Padding Value",
     PADDING_LIMIT: "Pixel Padding Range Limit",
+    RELATIONSHIP: "Pixel Intensity Relationship",
     WINDOW_CENTER: "Window Center",
     WINDOW_WIDTH: "Window Width",
     INTERCEPT: "Rescale Intercept",

@@ -146,11 +146,12 @@ export class Pane {
   }
 
   /**
-   * R and L follow from the habit of frontal films. Where the film itself seems to be turned, they would mislead.
+   * R and L follow from the habit of frontal films. Where the film is turned, or says so, they would mislead.
    * @param {0 | 90 | 180 | 270} rotation
    */
   #sides(rotation) {
-    const turned = this.#item?.answer?.quality.some(({ check }) => check === "rotated") ?? false;
+    const doubtful = ["rotated", "orientation"];
+    const turned = this.#item?.answer?.quality.some(({ check }) => doubtful.includes(check)) ?? false;
     const [right, left] = SIDES[rotation];
     this.#right.className = `side ${right}`;
     this.#left.className = `side ${left}`;
