@@ -18,7 +18,7 @@ from chest_xray.inference.api.app import create_app
 from chest_xray.inference.container.__main__ import compose
 from chest_xray.inference.predict_files import predict_files
 from chest_xray.inference.predictor import OnnxPredictor
-from chest_xray.inference.service import check_accepted
+from chest_xray.inference.scoring import check_accepted
 from chest_xray.prediction import QualityCheck
 from chest_xray.records.audit import StreamAudit
 
