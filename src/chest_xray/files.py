@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,27 @@ def write_atomically(path: Path, content: bytes | memoryview, *, mode: int = 0o6
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 if it is not there: of several processes the first one's stays, whole on the disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, fails where another process was first.
+        path.hardlink_to(part)
+    except FileExistsError:
+        pass
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:

@@ -85,7 +85,7 @@ class QualityWarning:
 class Prediction:
     """The answer for one film.
 
-    `findings` are in the order of `FINDINGS`. `heat_maps` has the class activation map of each finding asked for:
+    `findings` are in the order of the logits. `heat_maps` has the class activation map of each finding asked for:
     float32 (h, w), the logit's share of each cell, so that a map's mean plus the classifier's bias is the logit.
     `timings_ms` are milliseconds by stage. `event_id` is a UUID made with the prediction; what a reader says of it
     later is joined to it by that.

@@ -14,7 +14,7 @@ LEAVING = "() => { const event = new Event('beforeunload', {cancelable: true}); 
 
 
 def kept(server: Server) -> list[dict[str, bool]]:
-    return [dict(truth.findings) for truth in GroundTruthLog(server.home, ENDPOINT).read().truths.values()]
+    return [dict(truth.findings) for truth in GroundTruthLog.kept(server.home, ENDPOINT).read().truths.values()]
 
 
 def test_a_judgement_that_is_taken_back_leaves_nothing_to_send(page: Page, server: Server, tmp_path: Path) -> None:

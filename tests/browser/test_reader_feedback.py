@@ -9,6 +9,7 @@ from tests.browser.conftest import Faults
 from tests.browser.desk import REFUSAL, Reading, ask, write_films
 from tests.browser.serving import ENDPOINT, Server
 
+from chest_xray.findings import FINDINGS
 from chest_xray.records.ground_truth import GroundTruthLog
 
 
@@ -20,7 +21,7 @@ def reading(page: Page, server: Server, tmp_path: Path) -> Reading:
 
 def kept(server: Server) -> dict[str, tuple[dict[str, bool], str]]:
     """Findings and note by event."""
-    log = GroundTruthLog(server.home, ENDPOINT)
+    log = GroundTruthLog(server.home, ENDPOINT, FINDINGS)
     if not log.folder.is_dir():
         return {}
     found = log.read()

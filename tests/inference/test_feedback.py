@@ -23,7 +23,7 @@ from chest_xray.records.ground_truth import GroundTruth, GroundTruthLog
 
 @pytest.fixture
 def log(tmp_path: Path) -> GroundTruthLog:
-    return GroundTruthLog(tmp_path, "chest-xray")
+    return GroundTruthLog(tmp_path, "chest-xray", FINDINGS)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def document(tiny_predictor: OnnxPredictor) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_the_api_does_what_its_document_says(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:
-    log = GroundTruthLog(tmp_path, "tiny")
+    log = GroundTruthLog(tmp_path, "tiny", FINDINGS)
     app = create_app(tiny_predictor, hosts=None, access=OneKey(), ground_truth=log)
     config = schemathesis.Config.from_dict(
         {

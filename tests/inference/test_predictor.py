@@ -186,13 +186,13 @@ def test_the_manifest_is_the_bundles(tiny_predictor: OnnxPredictor, tmp_path: Pa
     ],
 )
 def test_explain_is_read_in_the_order_of_the_findings(values: list[str], expected: tuple[str, ...]) -> None:
-    assert parse_explain(values) == expected
+    assert parse_explain(values, FINDINGS) == expected
 
 
 @pytest.mark.parametrize(("values", "message"), [(["mass"], "Known: Atelectasis"), (["none", "Mass"], "both 'none'")])
 def test_explain_refuses_what_is_no_finding(values: list[str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        parse_explain(values)
+        parse_explain(values, FINDINGS)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from chest_xray.inference.api.app import create_app
 from chest_xray.inference.container.__main__ import compose
 from chest_xray.inference.predict_files import predict_files
 from chest_xray.inference.predictor import OnnxPredictor
-from chest_xray.inference.scoring import check_accepted
+from chest_xray.inference.scoring import Order, check_accepted
 from chest_xray.prediction import QualityCheck
 from chest_xray.records.audit import StreamAudit
 
@@ -104,7 +104,7 @@ def test_the_api_and_the_container_answer_with_them(tiny_predictor: OnnxPredicto
 def test_predict_has_them_too(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:
     path = tmp_path / "film.dcm"
     path.write_bytes(dicom(chest(), **DOUBTFUL["window"]))
-    ((_, prediction),) = predict_files(tiny_predictor, [path])
+    ((_, prediction),) = predict_files(tiny_predictor, [path], Order("cli:reader", "1"), audit=None)
     assert prediction.quality[0].check == "window"
 
 

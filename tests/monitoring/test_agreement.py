@@ -39,7 +39,7 @@ def score(audit: FileAudit, *flagged: str, model: ModelIdentity = MODEL, time: d
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Six judged films: of Effusion two hits, one missed, one false alarm, one agreed absence; one of no known film."""
-    audit, log = FileAudit.open(tmp_path), GroundTruthLog(tmp_path, "clinic")
+    audit, log = FileAudit.open(tmp_path), GroundTruthLog(tmp_path, "clinic", FINDINGS)
     hit, other = score(audit, "Effusion", "Mass"), score(audit, "Effusion")
     missed, false_alarm = score(audit), score(audit, "Effusion", model=ModelIdentity("chest-xray", 4, "e" * 64))
     absent = score(audit, "Mass")
@@ -76,7 +76,7 @@ def test_a_finding_that_the_model_cannot_flag_counts_as_neither(home: Path) -> N
 
 
 def test_a_later_judgement_replaces_the_earlier(home: Path) -> None:
-    log = GroundTruthLog(home, "clinic")
+    log = GroundTruthLog(home, "clinic", FINDINGS)
     event = next(event for event, truth in log.read().truths.items() if truth.findings == {"Effusion": False})
     log.write(GroundTruth(event, {"Effusion": True}), TIME.replace(day=24))
     found = measure_agreement(home, home / "audit", "clinic")
@@ -118,7 +118,7 @@ def test_wilsons_interval_is_the_published_one(part: int, of: int, low: float, h
 
 
 def test_what_the_service_writes_is_what_the_monitor_reads(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:
-    log = GroundTruthLog(tmp_path, "clinic")
+    log = GroundTruthLog(tmp_path, "clinic", FINDINGS)
     client = Client(create_app(tiny_predictor, audit=FileAudit.open(tmp_path), ground_truth=log))
     agreed: Counter[str] = Counter()
     for seed in range(3):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chest_xray.backends import get_backend
 from chest_xray.cli.options import EndpointName, Json
 from chest_xray.console import print_json, say
 from chest_xray.settings import DEFAULT_MODEL, load_settings
@@ -34,8 +36,13 @@ def feedback(endpoint: EndpointName = DEFAULT_MODEL, since: Since = None, json: 
     from chest_xray.monitoring.agreement import measure_agreement
     from chest_xray.records.audit import FOLDER
 
-    home = load_settings().home_dir
-    found = measure_agreement(home, home / FOLDER, endpoint, None if since is None else since.date())
+    settings = load_settings()
+    home, day = settings.home_dir, None if since is None else since.date()
+
+    def deployed() -> Sequence[str]:
+        return tuple(get_backend(settings).predictor(endpoint).manifest.findings)
+
+    found = measure_agreement(home, home / FOLDER, endpoint, day, deployed=deployed)
     if json:
         print_json(_row(found))
         return

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from chest_xray.bundle import Bundle, Variant
 from chest_xray.bundle.film_statistics import EMBEDDING_SIZE
 from chest_xray.errors import BundleError, SettingsError
-from chest_xray.findings import FINDINGS
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
@@ -29,7 +28,7 @@ _BY_OPENVINO: Final[dict[str | None, str]] = {"bf16": "bf16", "fp16": "f16"}
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The graph's answer for B films: logits (B, 14), embedding (B, 1024), cam (B, 14, h, w), float32."""
+    """The graph's answer for B films: logits (B, F), embedding (B, 1024), cam (B, F, h, w), float32."""
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
@@ -205,7 +204,7 @@ def _open_session(bundle: Bundle, threads: int) -> InferenceSession:
 
 def _check_graph(bundle: Bundle, session: InferenceSession) -> None:
     size = bundle.manifest.image_size
-    count = len(FINDINGS)
+    count = len(bundle.manifest.findings)
     expected: dict[str, tuple[str, list[int | None]]] = {
         "input image": ("tensor(uint8)", [None, 1, size, size]),
         "output logits": ("tensor(float)", [None, count]),

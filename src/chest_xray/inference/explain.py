@@ -6,15 +6,16 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from chest_xray.errors import SettingsError
-from chest_xray.findings import FINDINGS
 from chest_xray.prediction import FindingScore
 
 TOP: Final = "top"
 _WORDS: Final = (TOP, "all", "none")
 
 
-def parse_explain(values: Iterable[str]) -> tuple[str, ...]:
+def parse_explain(values: Iterable[str], findings: Sequence[str]) -> tuple[str, ...]:
     """Read names, lists of names (`Effusion,Mass`), `top`, `all` or `none`: findings in order, and `top` as it is.
+
+    `findings` are the model's.
 
     Raises:
         SettingsError: a name that is no finding, or `none` beside something else.
@@ -22,19 +23,19 @@ def parse_explain(values: Iterable[str]) -> tuple[str, ...]:
     names = [name.strip() for value in values for name in value.split(",") if name.strip()]
     if "none" in names and set(names) != {"none"}:
         raise SettingsError("explain has both 'none' and a finding. Give one or the other.")
-    unknown = [name for name in names if name not in (*FINDINGS, *_WORDS)]
+    unknown = [name for name in names if name not in (*findings, *_WORDS)]
     if unknown:
-        known = ", ".join((*FINDINGS, *_WORDS))
+        known = ", ".join((*findings, *_WORDS))
         raise SettingsError(f"explain has {unknown[0][:40]!r}, which is no finding. Known: {known}.")
     if "all" in names:
-        return FINDINGS
-    return tuple(finding for finding in (*FINDINGS, TOP) if finding in names)
+        return tuple(findings)
+    return tuple(finding for finding in (*findings, TOP) if finding in names)
 
 
 def chosen(explained: Collection[str], scores: Sequence[FindingScore]) -> tuple[str, ...]:
     """The findings to explain, in order, once the scores tell which one is `top`."""
     top = max(scores, key=by_urgency).finding if TOP in explained else None
-    return tuple(finding for finding in FINDINGS if finding in explained or finding == top)
+    return tuple(score.finding for score in scores if score.finding in explained or score.finding == top)
 
 
 def by_urgency(score: FindingScore) -> tuple[bool, float]:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from chest_xray.bundle import Bundle, Manifest, load_bundle
 from chest_xray.cpus import available_cpus
 from chest_xray.errors import BundleError
-from chest_xray.findings import FINDINGS
 from chest_xray.images.decode import decode_film, decode_image
 from chest_xray.images.film import Film
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
@@ -41,6 +40,7 @@ class OnnxPredictor:
         self._engine = engine
         self._identity = identity
         self._limits = limits
+        self._findings = tuple(bundle.manifest.findings)
         self._calibration = _Calibration(bundle.manifest)
         self._guard = Guard.load(bundle)
         self._quality = QualityChecks.load(bundle)
@@ -93,7 +93,7 @@ class OnnxPredictor:
             ImageError: the bytes are not an image that can be read.
             SettingsError: `explain` has a name that is no finding.
         """
-        explained = parse_explain(explain)
+        explained = parse_explain(explain, self._findings)
         started = time.perf_counter()
         film = decode_film(image, self._limits)
         decoded = time.perf_counter()
@@ -109,7 +109,7 @@ class OnnxPredictor:
             findings=findings,
             guard=self._guard.judge(outputs.embedding[0]),
             quality=(*_doubts(film), *self._quality.judge(pixels, width=facts.width, height=facts.height)),
-            heat_maps={name: outputs.cam[0, FINDINGS.index(name)] for name in chosen(explained, findings)},
+            heat_maps={name: outputs.cam[0, self._findings.index(name)] for name in chosen(explained, findings)},
             timings_ms={
                 "decode": (decoded - started) * 1e3,
                 "preprocess": (prepared - decoded) * 1e3,
@@ -118,7 +118,7 @@ class OnnxPredictor:
         )
 
     def logits(self, image: bytes) -> NDArray[np.float32]:
-        """The raw logits (14,) of one image file's bytes, before calibration."""
+        """The raw logits (F,) of one image file's bytes, before calibration."""
         pixels = preprocess(decode_image(image, self._limits), self.manifest.image_size)
         scores: NDArray[np.float32] = self._run(pixels).logits[0]
         return scores
@@ -137,24 +137,24 @@ class OnnxPredictor:
         worst = int(gaps.argmax())
         if not gaps[worst] <= golden.tolerance:
             raise BundleError(
-                f"{self._bundle.root}: the golden film gives {FINDINGS[worst]} the logit {found[worst]:.6g}, "
+                f"{self._bundle.root}: the golden film gives {self._findings[worst]} the logit {found[worst]:.6g}, "
                 f"expected {golden.logits[worst]:.6g} within {golden.tolerance:g}. "
                 "Export the bundle again with this version of the project."
             )
 
 
 class _Calibration:
-    """The manifest's calibrations and operating points as vectors (14,)."""
+    """The manifest's calibrations and operating points as vectors (F,)."""
 
     def __init__(self, manifest: Manifest):
-        profiles = [manifest.findings[finding] for finding in FINDINGS]
+        self._findings, profiles = tuple(manifest.findings), manifest.findings.values()
         self._slopes = np.array([profile.calibration.slope for profile in profiles])
         self._intercepts = np.array([profile.calibration.intercept for profile in profiles])
         points = [profile.operating_point for profile in profiles]
         self._thresholds = [None if point is None else point.threshold for point in points]
 
     def scores(self, logits: NDArray[np.float32]) -> tuple[FindingScore, ...]:
-        """Calibrated probabilities and flags of one film's logits (14,)."""
+        """Calibrated probabilities and flags of one film's logits (F,)."""
         probabilities = sigmoid(self._slopes * logits.astype(np.float64) + self._intercepts).tolist()
         return tuple(
             FindingScore(
@@ -163,7 +163,7 @@ class _Calibration:
                 operating_point=threshold,
                 flag=None if threshold is None else probability >= threshold,
             )
-            for finding, probability, threshold in zip(FINDINGS, probabilities, self._thresholds, strict=True)
+            for finding, probability, threshold in zip(self._findings, probabilities, self._thresholds, strict=True)
         )
 
 

@@ -98,6 +98,7 @@ def serve(predictor: Predictor, settings: Settings, options: ServeOptions, *, en
         SettingsError: an option that cannot be used, or a host that others reach and nobody guards.
         AccessError: the keys cannot be read.
         AuditError: the audit log cannot be written.
+        GroundTruthError: feedback on other findings was kept for the endpoint.
         EndpointError: the port cannot be had.
     """
     from chest_xray.inference.http.server import run_server
@@ -145,7 +146,8 @@ class _Surroundings:
     options: ServeOptions
     access: Access
     audit: FileAudit
-    ground_truth: GroundTruthLog
+    home: Path
+    endpoint: str
     tell: Callable[[str], None]
 
     @classmethod
@@ -153,8 +155,7 @@ class _Surroundings:
         options.check()
         access = choose_access(settings, options)
         home = settings.home_dir
-        audit, ground_truth = FileAudit.open(home), GroundTruthLog(home, endpoint)
-        return cls(options, access, audit, ground_truth, start_log(settings.log_format))
+        return cls(options, access, FileAudit.open(home), home, endpoint, start_log(settings.log_format))
 
     @property
     def hosts(self) -> frozenset[str] | None:
@@ -166,12 +167,14 @@ class _Surroundings:
         from chest_xray.inference.api.app import create_app
         from chest_xray.inference.http.admission import AdmissionLimits
 
+        ground_truth = GroundTruthLog(self.home, self.endpoint, tuple(predictor.manifest.findings))
+        ground_truth.check()
         return create_app(
             predictor,
             hosts=self.hosts,
             access=self.access,
             audit=self.audit,
-            ground_truth=self.ground_truth,
+            ground_truth=ground_truth,
             admission=AdmissionLimits(requests=self.options.queue),
             deadline_seconds=self.options.deadline,
         )

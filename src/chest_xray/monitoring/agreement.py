@@ -6,7 +6,7 @@ Readers judge what they choose to judge, so that these are figures of the judged
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Final, Self
 
 from chest_xray.bundle import Interval
 from chest_xray.errors import GroundTruthError
-from chest_xray.findings import FINDINGS
 from chest_xray.records.audit import Scored, read_scored
 from chest_xray.records.ground_truth import Collection, Fault, GroundTruth, GroundTruthLog
 
@@ -89,18 +88,28 @@ class Agreement:
     faults: tuple[Fault, ...]
 
 
-def measure_agreement(home: Path, audit: Path, endpoint: str, since: date | None = None) -> Agreement:
+def measure_agreement(
+    home: Path,
+    audit: Path,
+    endpoint: str,
+    since: date | None = None,
+    *,
+    deployed: Callable[[], Sequence[str]] | None = None,
+) -> Agreement:
     """Join the ground truth of `endpoint` below CXR_HOME with the lines of the folder `audit`.
+
+    `deployed` gives the findings of the deployed model, for ground truth from before it told its own.
 
     Raises:
         GroundTruthError: there is no ground truth, or a file cannot be read.
     """
-    collection = GroundTruthLog(home, endpoint).read(since)
+    log = GroundTruthLog.kept(home, endpoint, otherwise=deployed)
+    collection = log.read(since)
     try:
         scored = read_scored(audit, collection.truths)
     except OSError as error:
         raise GroundTruthError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return _join(collection, scored, endpoint, since)
+    return _join(collection, log.findings, scored, endpoint, since)
 
 
 def wilson(part: int, of: int) -> Interval:
@@ -111,7 +120,9 @@ def wilson(part: int, of: int) -> Interval:
     return max(0.0, (center - half) / (1 + spread)), min(1.0, (center + half) / (1 + spread))
 
 
-def _join(collection: Collection, scored: Mapping[str, Scored], endpoint: str, since: date | None) -> Agreement:
+def _join(
+    collection: Collection, findings: Sequence[str], scored: Mapping[str, Scored], endpoint: str, since: date | None
+) -> Agreement:
     truths = collection.truths
     matched = [(truth, scored[event]) for event, truth in truths.items() if event in scored]
     return Agreement(
@@ -121,7 +132,7 @@ def _join(collection: Collection, scored: Mapping[str, Scored], endpoint: str, s
         unmatched=tuple(event for event in truths if event not in scored),
         notes=sum(bool(truth.note) for truth in truths.values()),
         models=dict(Counter(found.model for _, found in matched)),
-        findings={name: FindingAgreement.counted(Counter(_outcomes(matched, name))) for name in FINDINGS},
+        findings={name: FindingAgreement.counted(Counter(_outcomes(matched, name))) for name in findings},
         faults=tuple(collection.faults),
     )
 
@@ -129,4 +140,4 @@ def _join(collection: Collection, scored: Mapping[str, Scored], endpoint: str, s
 def _outcomes(matched: Iterable[tuple[GroundTruth, Scored]], finding: str) -> Iterator[tuple[bool, bool | None]]:
     for truth, found in matched:
         if finding in truth.findings:
-            yield truth.findings[finding], found.flags[finding]
+            yield truth.findings[finding], found.flag(finding)

@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,8 +25,7 @@ from typing import BinaryIO, Final, Literal, Protocol, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chest_xray.errors import AuditError
-from chest_xray.files import append_line
-from chest_xray.findings import FINDINGS
+from chest_xray.files import append_line, write_once
 from chest_xray.prediction import ModelIdentity
 
 FOLDER: Final = "audit"
@@ -194,10 +193,15 @@ class StreamAudit(_KeyedAudit):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the audit log has of one event: the flag of each finding, None for one without an operating point."""
+    """What the audit log has of one event."""
 
     model: str
-    flags: Mapping[str, bool | None]
+    flagged: frozenset[str]
+    no_operating_point: frozenset[str]
+
+    def flag(self, finding: str) -> bool | None:
+        """Whether a finding of the model was flagged; None for one without an operating point."""
+        return None if finding in self.no_operating_point else finding in self.flagged
 
 
 def read_scored(folder: Path, events: Iterable[str]) -> dict[str, Scored]:
@@ -238,14 +242,13 @@ def _parse(line: bytes) -> Scored | None:
     except (ValueError, ValidationError):
         return None
     version = "" if read.model.version is None else f" version {read.model.version}"
-    flags = {name: None if name in read.no_operating_point else name in read.flagged for name in FINDINGS}
-    return Scored(f"{read.model.name}{version}", flags)
+    return Scored(f"{read.model.name}{version}", read.flagged, read.no_operating_point)
 
 
 def _key_of_installation(path: Path) -> bytes:
     """The key in `path`, 64 hexadecimal digits, drawn by whoever comes first."""
     if not path.exists():
-        _draw_key(path)
+        write_once(path, secrets.token_hex(_KEY_BYTES).encode() + b"\n")
     text = path.read_bytes().strip()
     try:
         key = bytes.fromhex(text.decode("ascii"))
@@ -257,22 +260,6 @@ def _key_of_installation(path: Path) -> bytes:
             "backup, or remove it to draw a new key: images in older lines are then no longer found."
         )
     return key
-
-
-def _draw_key(path: Path) -> None:
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, fails where another process was first; then its key is the installation's.
-        path.hardlink_to(part)
-    except FileExistsError:
-        pass
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _unwritable(path: Path, error: OSError) -> AuditError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -12,12 +13,11 @@ from uuid import UUID
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, ValidationInfo, field_validator
 from starlette.responses import Response
 
 from chest_xray.bundle import Sha256
 from chest_xray.errors import GroundTruthError
-from chest_xray.findings import FINDINGS
 from chest_xray.images.limits import Limits
 from chest_xray.inference.answers import FeedbackAnswer
 from chest_xray.inference.api.openapi import FEEDBACK_PROBLEMS
@@ -44,7 +44,7 @@ _IDENTIFYING: Final = re.compile(
 _EXPECTED: Final = {
     "event_id": "the event_id of an answer, a UUID",
     "model_digest": "the digest of the model that answered, 64 hexadecimal digits",
-    "findings": f"an object with true (present) or false (absent) for findings among {', '.join(FINDINGS)}",
+    "findings": "an object with true (present) or false (absent) for findings among",
     "note": f"text of at most {MAX_NOTE} characters",
 }
 
@@ -58,28 +58,29 @@ class Feedback(BaseModel):
     model_digest: Sha256 = Field(description="Of the model that gave it.")
     findings: Annotated[
         dict[str, StrictBool],
-        Field(
-            description="The findings that the reader judged: true for present, false for absent.",
-            json_schema_extra={"propertyNames": {"enum": list(FINDINGS)}},
-        ),
+        Field(description="The findings that the reader judged: true for present, false for absent."),
     ]
     note: str = Field(default="", max_length=MAX_NOTE, description="Nothing that names a patient.")
 
     @field_validator("findings")
     @classmethod
-    def _check_names(cls, findings: dict[str, bool]) -> dict[str, bool]:
-        if not findings.keys() <= set(FINDINGS):
+    def _check_names(cls, findings: dict[str, bool], info: ValidationInfo) -> dict[str, bool]:
+        """The context is the model's findings."""
+        if not findings.keys() <= set(info.context or ()):
             raise ValueError("unknown finding")
         return findings
 
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {JSON: {"schema": Feedback.model_json_schema()}}}
-}
+def _body(findings: Sequence[str]) -> dict[str, Any]:
+    """What the document says of the body, for a model of these findings."""
+    schema = Feedback.model_json_schema()
+    schema["properties"]["findings"]["propertyNames"] = {"enum": list(findings)}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 def add_feedback(app: FastAPI, service: PredictionService, truth: GroundTruthLog | None, audit: Audit | None) -> None:
     """Add the route to `app`. Without `truth` it answers that feedback is not kept here."""
+    findings = tuple(service.predictor.manifest.findings)
 
     @app.post(
         FEEDBACK,
@@ -87,11 +88,11 @@ def add_feedback(app: FastAPI, service: PredictionService, truth: GroundTruthLog
         status_code=HTTPStatus.CREATED,
         response_model=FeedbackAnswer,
         responses=FEEDBACK_PROBLEMS,
-        openapi_extra=_BODY,
+        openapi_extra=_body(findings),
     )
     async def give(request: Request) -> Response:
         content_type(request, (JSON,))
-        feedback = parse_feedback(await read_body(request, _LIMITS))
+        feedback = parse_feedback(await read_body(request, _LIMITS), findings)
         if truth is None:
             raise _off()
         _check(feedback, service.identity.digest)
@@ -107,16 +108,16 @@ def add_feedback(app: FastAPI, service: PredictionService, truth: GroundTruthLog
         return Response(answer.model_dump_json(), HTTPStatus.CREATED, media_type=JSON)
 
 
-def parse_feedback(body: bytes) -> Feedback:
-    """Read a body.
+def parse_feedback(body: bytes, findings: Sequence[str]) -> Feedback:
+    """Read a body on a model of these findings.
 
     Raises:
         ApiError: 422; says which field is not as expected, and nothing of what stands there.
     """
     try:
-        return Feedback.model_validate_json(body)
+        return Feedback.model_validate_json(body, context=findings)
     except ValidationError as error:
-        raise _invalid(_describe(error)) from None
+        raise _invalid(_describe(error, findings)) from None
 
 
 def looks_identifying(note: str) -> bool:
@@ -160,7 +161,7 @@ def _check(feedback: Feedback, digest: str) -> None:
         )
 
 
-def _describe(error: ValidationError) -> str:
+def _describe(error: ValidationError, findings: Sequence[str]) -> str:
     first = error.errors(include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return "It is no JSON."
@@ -170,7 +171,9 @@ def _describe(error: ValidationError) -> str:
     name = str(first["loc"][0]) if first["loc"] else ""
     if name not in _EXPECTED:
         return "It is no JSON object."
-    return f"{name} is {'missing' if first['type'] == 'missing' else 'something else'}; expected {_EXPECTED[name]}."
+    names = f" {', '.join(findings)}" if name == "findings" else ""
+    is_there = "missing" if first["type"] == "missing" else "something else"
+    return f"{name} is {is_there}; expected {_EXPECTED[name]}{names}."
 
 
 def _invalid(detail: str) -> ApiError:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import anyio
 from fastapi import FastAPI, Query, Request
@@ -20,7 +20,6 @@ from pydantic import BaseModel, BeforeValidator
 from starlette.responses import Response
 
 from chest_xray.errors import ImageError, SettingsError
-from chest_xray.findings import FINDINGS
 from chest_xray.inference.answers import BatchAnswer, BatchResult, HeatMapKind, PredictionAnswer
 from chest_xray.inference.api.openapi import PREDICTION_BODY, PREDICTION_PROBLEMS
 from chest_xray.inference.explain import parse_explain
@@ -34,14 +33,6 @@ PREDICTIONS: Final = "/v1/predictions"
 _PARAMETERS: Final = frozenset({"explain", "heat_maps", "strict"})
 _T = TypeVar("_T")
 
-_EXPLAIN_SCHEMA: Final = {
-    "type": "array",
-    "anyOf": [
-        {"items": {"type": "string", "enum": [*FINDINGS, "top", "all"]}},
-        {"items": {"type": "string", "const": "none"}},
-    ],
-}
-
 
 def _boolean(value: object) -> object:
     """`true` or `false` only, as the document says: pydantic would take `yes`, `on` and `1` as well."""
@@ -50,14 +41,6 @@ def _boolean(value: object) -> object:
     return value
 
 
-Explain = Annotated[
-    tuple[str, ...],
-    Query(
-        description="Findings to return heat maps of; `top` (the most probable of the flagged, or of all), `all`, or "
-        "`none`. Names may also stand in one value, separated by commas.",
-        json_schema_extra=_EXPLAIN_SCHEMA,
-    ),
-]
 HeatMaps = Annotated[
     HeatMapKind, Query(description="Heat maps as the small `array`, or as a `png` to lay over the film.")
 ]
@@ -70,6 +53,8 @@ Strict = Annotated[
 
 def add_predictions(app: FastAPI, service: PredictionService) -> None:
     """Add the route to `app`."""
+    findings = tuple(service.predictor.manifest.findings)
+    explain_of_these = _explain_query(findings)
 
     # A response that is prepared here is not validated and copied once more by FastAPI.
     @app.post(
@@ -80,12 +65,15 @@ def add_predictions(app: FastAPI, service: PredictionService) -> None:
         openapi_extra=PREDICTION_BODY,
     )
     async def predict(
-        request: Request, explain: Explain = (), heat_maps: HeatMaps = "array", strict: Strict = False
+        request: Request,
+        explain: tuple[str, ...] = explain_of_these,
+        heat_maps: HeatMaps = "array",
+        strict: Strict = False,
     ) -> Response:
         _check_parameters(request)
         order = _Order(
             request_id=request.state.request_id,
-            explain=_explained(explain),
+            explain=_explained(explain, findings),
             strict=strict,
             picture_size=service.predictor.manifest.image_size if heat_maps == "png" else None,
         )
@@ -98,6 +86,23 @@ def add_predictions(app: FastAPI, service: PredictionService) -> None:
                 raise result
             answer = partial(PredictionAnswer.answering, order.request_id, result, order.picture_size)
         return Response(await _write(service, order, answer), media_type="application/json")
+
+
+def _explain_query(findings: Sequence[str]) -> Any:
+    """What the document says of `explain` for a model of these findings."""
+    schema = {
+        "type": "array",
+        "anyOf": [
+            {"items": {"type": "string", "enum": [*findings, "top", "all"]}},
+            {"items": {"type": "string", "const": "none"}},
+        ],
+    }
+    return Query(
+        default=(),
+        description="Findings to return heat maps of; `top` (the most probable of the flagged, or of all), `all`, or "
+        "`none`. Names may also stand in one value, separated by commas.",
+        json_schema_extra=schema,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +179,12 @@ def _check_parameters(request: Request) -> None:
         )
 
 
-def _explained(values: Sequence[str]) -> tuple[str, ...]:
+def _explained(values: Sequence[str], findings: Sequence[str]) -> tuple[str, ...]:
     if "" in values:
         raise ApiError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "explain_unknown", "explain is empty. Leave it out, or name one."
         )
     try:
-        return parse_explain(values)
+        return parse_explain(values, findings)
     except SettingsError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "explain_unknown", str(error)) from error

@@ -54,7 +54,7 @@ def compose(
     places = Admission(admission or AdmissionLimits(), metrics)
     app = create_container(service, ready=lambda: not places.draining, max_answer_bytes=max_answer_bytes)
     guarded = AdmissionControl(app, places, limits.max_bytes)
-    return CustomAttributes(Boundary(guarded, None, metrics)), places
+    return CustomAttributes(Boundary(guarded, None, metrics), tuple(predictor.manifest.findings)), places
 
 
 def serve_container(model_dir: Path, settings: ContainerSettings) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Final, Self
@@ -75,8 +75,8 @@ class _Body(_Strict):
         return self
 
 
-def parse_json(body: bytes, defaults: Options) -> Invocation:
-    """Read one JSON object; `defaults` hold where it says nothing.
+def parse_json(body: bytes, defaults: Options, findings: Sequence[str]) -> Invocation:
+    """Read one JSON object; `defaults` hold where it says nothing. `findings` are the model's.
 
     Raises:
         ApiError: 422 for what is no such object.
@@ -89,7 +89,7 @@ def parse_json(body: bytes, defaults: Options) -> Invocation:
         raise _invalid(_first_fault(error)) from None
     options = replace(
         defaults,
-        explain=defaults.explain if parsed.explain is None else _explained(parsed.explain),
+        explain=defaults.explain if parsed.explain is None else _explained(parsed.explain, findings),
         strict=defaults.strict if parsed.strict is None else parsed.strict,
         heat_maps=parsed.heat_maps or defaults.heat_maps,
     )
@@ -98,8 +98,8 @@ def parse_json(body: bytes, defaults: Options) -> Invocation:
     return Invocation(images, tuple(item.id for item in items), options, several=parsed.images is not None)
 
 
-def parse_lines(body: bytes, defaults: Options) -> list[Invocation | ApiError]:
-    """Read JSON lines; a line that is none has its ApiError in its place.
+def parse_lines(body: bytes, defaults: Options, findings: Sequence[str]) -> list[Invocation | ApiError]:
+    """Read JSON lines; a line that is none has its ApiError in its place. `findings` are the model's.
 
     Raises:
         ApiError: 413 for more than `MAX_LINES`.
@@ -113,13 +113,13 @@ def parse_lines(body: bytes, defaults: Options) -> list[Invocation | ApiError]:
     lines = body.split(b"\n")
     if lines[-1].strip() == b"":
         lines.pop()
-    return [_line(line, defaults) for line in lines]
+    return [_line(line, defaults, findings) for line in lines]
 
 
-def parse_attributes(text: str) -> tuple[str | None, Options]:
+def parse_attributes(text: str, findings: Sequence[str]) -> tuple[str | None, Options]:
     """Read `X-Amzn-SageMaker-Custom-Attributes`, as `request_id=UUID;explain=top;strict=true;heat_maps=png`.
 
-    Returns the request id as it was written, if it was, and the options.
+    Returns the request id as it was written, if it was, and the options. `findings` are the model's.
 
     Raises:
         ApiError: 422 for more than 1,024 characters, or a name or value that is not known.
@@ -134,7 +134,7 @@ def parse_attributes(text: str) -> tuple[str | None, Options]:
             case "request_id", given:
                 request_id = given
             case "explain", names:
-                options = replace(options, explain=_explained(names))
+                options = replace(options, explain=_explained(names, findings))
             case "strict", "true" | "false" as flag:
                 options = replace(options, strict=flag == "true")
             case "heat_maps", "array" | "png" as form:
@@ -144,9 +144,9 @@ def parse_attributes(text: str) -> tuple[str | None, Options]:
     return request_id, options
 
 
-def _line(line: bytes, defaults: Options) -> Invocation | ApiError:
+def _line(line: bytes, defaults: Options, findings: Sequence[str]) -> Invocation | ApiError:
     try:
-        return parse_json(line, defaults)
+        return parse_json(line, defaults, findings)
     except ApiError as error:
         return error
 
@@ -158,9 +158,9 @@ def _film(text: str) -> bytes | ImageError:
         return ImageError("The image is not base64 (RFC 4648, with padding, no line breaks).")
 
 
-def _explained(values: Iterable[str] | str) -> tuple[str, ...]:
+def _explained(values: Iterable[str] | str, findings: Sequence[str]) -> tuple[str, ...]:
     try:
-        return parse_explain([values] if isinstance(values, str) else values)
+        return parse_explain([values] if isinstance(values, str) else values, findings)
     except SettingsError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "explain_unknown", str(error)) from error
 

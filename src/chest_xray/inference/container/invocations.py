@@ -80,10 +80,14 @@ def create_container(
 
 
 class CustomAttributes:
-    """ASGI middleware, outside of Boundary: the request id comes from SageMaker's header and goes back in it."""
+    """ASGI middleware, outside of Boundary: the request id comes from SageMaker's header and goes back in it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `findings` are the model's, which the header may name.
+    """
+
+    def __init__(self, app: ASGIApp, findings: Sequence[str]) -> None:
         self._app = app
+        self._findings = findings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -91,7 +95,7 @@ class CustomAttributes:
             await self._app(scope, receive, send)
             return
         # Boundary takes a UUID for the request's id and makes one where this is none.
-        MutableHeaders(scope=scope)[REQUEST_ID] = _given_id(Headers(scope=scope).get(ATTRIBUTES, ""))
+        MutableHeaders(scope=scope)[REQUEST_ID] = self._given_id(Headers(scope=scope).get(ATTRIBUTES, ""))
 
         async def send_repeated(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -100,6 +104,12 @@ class CustomAttributes:
             await send(message)
 
         await self._app(scope, receive, send_repeated)
+
+    def _given_id(self, attributes: str) -> str:
+        try:
+            return parse_attributes(attributes, self._findings)[0] or ""
+        except ApiError:
+            return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class _Invocations:
     def __init__(self, service: PredictionService, max_answer_bytes: int) -> None:
         self._service = service
         self._max_answer_bytes = max_answer_bytes
+        self._findings = tuple(service.predictor.manifest.findings)
 
     async def answer(self, request: Request) -> Response:
         """POST /invocations."""
@@ -122,7 +133,7 @@ class _Invocations:
         answer = {JSON: self._answer_json, JSON_LINES: self._answer_lines}.get(kind)
         if answer is None and kind not in IMAGE_TYPES:
             raise _unknown_type()
-        _, options = parse_attributes(request.headers.get(ATTRIBUTES, ""))
+        _, options = parse_attributes(request.headers.get(ATTRIBUTES, ""), self._findings)
         body = await read_body(request, self._service.limits)
         call = _Call(request.state.request_id, options, time.monotonic())
         text = await (answer or self._answer_film)(call, body)
@@ -135,12 +146,12 @@ class _Invocations:
         return await run_sync(self._write_one, call, call.options, result)
 
     async def _answer_json(self, call: _Call, body: bytes) -> bytes:
-        invocation = await run_sync(parse_json, body, call.options)
+        invocation = await run_sync(parse_json, body, call.options, self._findings)
         (results,) = await self._score(call, [invocation])
         return await run_sync(self._write, call, invocation, results)
 
     async def _answer_lines(self, call: _Call, body: bytes) -> bytes:
-        lines = await run_sync(parse_lines, body, call.options)
+        lines = await run_sync(parse_lines, body, call.options, self._findings)
         scored = iter(await self._score(call, [line for line in lines if isinstance(line, Invocation)]))
         results = [next(scored) if isinstance(line, Invocation) else () for line in lines]
         return await run_sync(self._write_lines, call, lines, results)
@@ -214,13 +225,6 @@ async def _execution_parameters(request: Request) -> Response:
 
 def _problem(call: _Call, error: Exception) -> bytes:
     return problem_of(call.request_id, error).model_dump_json().encode()
-
-
-def _given_id(attributes: str) -> str:
-    try:
-        return parse_attributes(attributes)[0] or ""
-    except ApiError:
-        return ""
 
 
 def _unknown_type() -> ApiError:
