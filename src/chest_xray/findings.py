@@ -1,6 +1,7 @@
-"""The 14 findings of NIH ChestX-ray14, in the order of every label vector and every logit of this project.
+"""The 14 findings of NIH ChestX-ray14, in the order of NIH's label vectors and of their logits.
 
-Spelling follows `Data_Entry_2017_v2020.csv` (Wang et al., CVPR 2017).
+Spelling follows `Data_Entry_2017_v2020.csv` (Wang et al., CVPR 2017). Only what reads or draws NIH's data knows this
+list; everything after it takes its findings from the shards, the run, the bundle or the predictor.
 """
 
 from typing import Final
@@ -25,13 +26,3 @@ NO_FINDING: Final = "No Finding"
 
 # BBox_List_2017.csv writes one finding in another way than Data_Entry does.
 BBOX_SPELLING: Final[dict[str, str]] = {"Infiltrate": "Infiltration"}
-
-RESEARCH_USE_ONLY: Final = "Research use only. Not a medical device."
-
-# The label version of data that `cxr phantom` drew.
-PHANTOM: Final = "phantom"
-
-
-def describe_source(label_version: str) -> str:
-    """What the images are, in words: figures of phantoms are never shown as anything else."""
-    return "phantom images" if label_version == PHANTOM else f"NIH images, labels {label_version}"

@@ -11,7 +11,8 @@ from tests.browser.conftest import Faults
 from tests.browser.desk import REFUSAL, Reading, ask, write_films
 from tests.browser.serving import Server
 
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.findings import FINDINGS
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 PRINTED = "window.print = () => { document.documentElement.dataset.printed = 'once'; };"
 

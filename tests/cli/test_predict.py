@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from chest_xray.cli import app
 from chest_xray.errors import AuditError, ImageError
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.records.audit import FileAudit
 
 PNG = {"content-type": "image/png"}

@@ -10,7 +10,8 @@ from chest_xray.data.index import index_schema
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.evaluate import OFFICIAL_TEST_IMAGES, OFFICIAL_TEST_PATIENTS, list_source, scored_images
 from chest_xray.evaluation.groups.shortcuts import border_features, measure_shortcuts, size_features
-from chest_xray.findings import FINDINGS, PHANTOM
+from chest_xray.findings import FINDINGS
+from chest_xray.notices import PHANTOM
 
 FILMS, SIDE = 400, 32
 BORDER, SIZE, VIEW, NOTHING = (FINDINGS.index(name) for name in ("Mass", "Nodule", "Edema", "Hernia"))

@@ -17,7 +17,8 @@ from chest_xray.export.model_card import write_model_card
 from chest_xray.export.model_card.card import TEMPLATE, card_words
 from chest_xray.export.model_card.facts import Facts
 from chest_xray.export.model_card.markdown import table
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.findings import FINDINGS
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.run import Epoch, TrainingRecord
 

@@ -8,10 +8,10 @@ from matplotlib import colormaps
 from PIL import Image
 from tests.support.bundles import film, png
 
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import FAINT, OPACITY, colours, evidence, overlay
 from chest_xray.inference import heatmap
 from chest_xray.inference.heatmap import LEGEND_WIDTH, map_png, overlay_png
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 CORNER = np.array([[-3, -3, -3, 8], [-3, -3, -3, -3], [-3, -3, -3, -3], [-3, -3, -3, -3]], dtype=np.float32)
 

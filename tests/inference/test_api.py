@@ -23,12 +23,13 @@ from tests.support.bundles import SIZE, film, png
 from tests.support.dicom_files import PLANTED, dicom, ramp
 from tests.support.stubs import PNG, PREDICTIONS, StubPredictor
 
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.findings import FINDINGS
 from chest_xray.images import class_maps
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.heatmap import map_png
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.prediction import FilmFacts, GuardVerdict
 
 SMALL = Limits(max_bytes=100_000)

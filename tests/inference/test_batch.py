@@ -9,11 +9,11 @@ from tests.support.asgi import Client
 from tests.support.bundles import film, png
 from tests.support.stubs import PREDICTIONS, RawRequest, StubPredictor, multipart
 
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.http.uploads import MAX_IMAGES
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.prediction import Prediction
 
 SMALL = Limits(max_bytes=100_000)

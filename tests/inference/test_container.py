@@ -30,13 +30,14 @@ from tests.support.processes import environment, run_python
 
 from chest_xray.bundle import load_bundle
 from chest_xray.errors import EndpointError
-from chest_xray.findings import FINDINGS, RESEARCH_USE_ONLY
+from chest_xray.findings import FINDINGS
 from chest_xray.images.limits import Limits
 from chest_xray.inference.api.app import create_app
 from chest_xray.inference.container.__main__ import compose, serve_container
 from chest_xray.inference.container.invocations import ATTRIBUTES
 from chest_xray.inference.http.admission import AdmissionLimits
 from chest_xray.inference.predictor import OnnxPredictor
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.prediction import Prediction
 from chest_xray.records.audit import StreamAudit
 from chest_xray.settings import ContainerSettings

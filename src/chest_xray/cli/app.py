@@ -23,7 +23,7 @@ from chest_xray.cli.train import export, train
 from chest_xray.console import say
 from chest_xray.errors import ChestXrayError
 from chest_xray.files import DISK_FULL
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 
 def _version(asked: bool) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from chest_xray.cli.tables import print_lines, print_table, results_table
-from chest_xray.findings import describe_source
 from chest_xray.inference.explain import by_urgency
+from chest_xray.notices import describe_source
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -66,7 +66,7 @@ def _table(found: Robustness) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
+    from chest_xray.notices import RESEARCH_USE_ONLY, describe_source
 
     source = describe_source(found.label_version)
     table = Table(

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chest_xray.evaluation.written import group_figure, spread, value
-from chest_xray.findings import PHANTOM, RESEARCH_USE_ONLY, describe_source
+from chest_xray.notices import PHANTOM, RESEARCH_USE_ONLY, describe_source
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import GateRecord, ModelVersion

@@ -69,7 +69,7 @@ def _table(found: TestTime) -> Table:
     from rich.table import Table
 
     from chest_xray.evaluation.comparison.results import describe_difference
-    from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
+    from chest_xray.notices import RESEARCH_USE_ONLY, describe_source
 
     source = describe_source(found.label_version)
     table = Table(

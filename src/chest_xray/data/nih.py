@@ -21,7 +21,8 @@ from typing import Literal
 from chest_xray.data.nih_tables import Box, Entry, read_boxes, read_entries
 from chest_xray.data.split import Split, read_lists, split_images
 from chest_xray.errors import DataError
-from chest_xray.findings import FINDINGS, PHANTOM
+from chest_xray.findings import FINDINGS
+from chest_xray.notices import PHANTOM
 
 PHANTOM_FILE = "phantom.json"  # `cxr phantom` leaves it, so that no figure of phantoms passes for one of patients
 LABEL_FILES = {"v2020": "Data_Entry_2017_v2020.csv", "2017": "Data_Entry_2017.csv"}

@@ -25,7 +25,7 @@ from chest_xray.evaluation.results import Bootstrap, Evaluation, read_evaluation
 from chest_xray.evaluation.results.evaluation import ListSource
 from chest_xray.evaluation.scored import Origin, ScoredImages, Scores
 from chest_xray.files import sha256_of
-from chest_xray.findings import PHANTOM
+from chest_xray.notices import PHANTOM
 from chest_xray.training.run import RunFolder, TrainingRecord
 from chest_xray.training.scoring import load_run_model, predict_logits
 

@@ -11,7 +11,7 @@ from chest_xray.evaluation.performance import Scored, measurable, scored_finding
 from chest_xray.evaluation.results import Evaluation, FindingMetrics, GroupFigure, Profiles, Subgroup, Subgroups
 from chest_xray.evaluation.results.groups import REAL
 from chest_xray.evaluation.scored import ScoredImages
-from chest_xray.findings import describe_source
+from chest_xray.notices import describe_source
 from chest_xray.statistics import Floats
 from chest_xray.statistics.calibration_error import reliability
 

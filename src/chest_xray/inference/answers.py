@@ -22,12 +22,12 @@ from chest_xray.bundle import (
     Variant,
 )
 from chest_xray.errors import ImageError
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import ANCHORS, FAINT, OPACITY
 from chest_xray.images.film import MediaType, Sex, View
 from chest_xray.images.limits import Limits
 from chest_xray.inference.http.problems import Answer, Problem, problem_of
 from chest_xray.inference.zones import locations
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.prediction import ModelIdentity, Prediction, Predictor, QualityCheck
 
 Level = Annotated[int, Field(ge=0, le=255)]

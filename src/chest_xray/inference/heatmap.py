@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import OPACITY, colours, displayed, evidence, full_scale, overlay
 from chest_xray.images.decode import decode_image
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 LEGEND_WIDTH: Final = 768  # pixels that a legend needs; smaller films are enlarged to it
 

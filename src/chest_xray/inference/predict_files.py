@@ -8,8 +8,8 @@ from pathlib import Path
 from chest_xray.console import say
 from chest_xray.errors import ImageError
 from chest_xray.files import write_atomically
-from chest_xray.findings import describe_source
 from chest_xray.inference.scoring import Order, score_film
+from chest_xray.notices import describe_source
 from chest_xray.prediction import Prediction, Predictor
 from chest_xray.records.audit import Audit
 

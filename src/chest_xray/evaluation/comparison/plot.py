@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from chest_xray.evaluation.comparison.results import Comparison, Difference, MeanDifference
-from chest_xray.findings import describe_source
+from chest_xray.notices import describe_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

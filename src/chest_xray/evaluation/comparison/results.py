@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from chest_xray.bundle import Frozen, Interval, Probability, Sha256
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 SIGNIFICANT: Final = 0.05
 

@@ -11,7 +11,7 @@ from chest_xray.evaluation.html_report.page import Number, templates
 from chest_xray.evaluation.html_report.sections import SECTIONS
 from chest_xray.evaluation.results import Evaluation, read_evaluation
 from chest_xray.files import write_atomically
-from chest_xray.findings import PHANTOM, describe_source
+from chest_xray.notices import PHANTOM, describe_source
 
 REPORT = "report.html"
 

@@ -16,8 +16,8 @@ from chest_xray.evaluation.localise.figures import Hits, figures_of
 from chest_xray.evaluation.localise.panel import panel_png
 from chest_xray.evaluation.localise.regions import MEASURES, POINT_MEASURES, Marks, StackedMarks, find_marks
 from chest_xray.evaluation.localise.results import TOLERANCE, LocalisationMethod, LocalisationReport
-from chest_xray.findings import PHANTOM
 from chest_xray.images.class_maps import evidence
+from chest_xray.notices import PHANTOM
 from chest_xray.statistics import Floats
 
 MapsOf = Callable[[NDArray[np.int64]], NDArray[np.float32]]

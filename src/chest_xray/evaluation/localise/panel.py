@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.localise.boxes import BoxTable
 from chest_xray.evaluation.localise.regions import find_marks, overlaps
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.class_maps import evidence, overlay
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.statistics import Floats
 
 _SIDE: Final = 320

@@ -14,7 +14,7 @@ from chest_xray.evaluation.results.base import Count
 from chest_xray.evaluation.results.groups import Shortcuts, Subgroups
 from chest_xray.evaluation.results.performance import FindingMetrics, Issue, MeanMetrics
 from chest_xray.evaluation.results.shift import PriorCorrection, Shift
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 ListSource = Literal["official", "lists", "patient hash"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chest_xray.evaluation.robustness.report import Curve, Robustness
-from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
+from chest_xray.notices import RESEARCH_USE_ONLY, describe_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

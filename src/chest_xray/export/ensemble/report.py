@@ -6,7 +6,7 @@ from typing import Literal
 
 from chest_xray.bundle import Frozen, Sha256
 from chest_xray.evaluation.comparison.results import MeanDifference, describe_difference
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 
 class Member(Frozen):

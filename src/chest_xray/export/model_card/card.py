@@ -18,7 +18,7 @@ from chest_xray.export.model_card.context import footprint, guard, model
 from chest_xray.export.model_card.facts import Facts, Words
 from chest_xray.export.model_card.figures import calibration, localisation, operating_points, performance, prior, shift
 from chest_xray.export.model_card.groups import shortcuts, subgroups
-from chest_xray.findings import PHANTOM, describe_source
+from chest_xray.notices import PHANTOM, describe_source
 from chest_xray.training.run import TrainingRecord
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chest_xray.export.model_card.facts import Facts, Words
 from chest_xray.export.model_card.markdown import known, share, value_of
-from chest_xray.findings import RESEARCH_USE_ONLY, describe_source
+from chest_xray.notices import RESEARCH_USE_ONLY, describe_source
 
 
 def model(facts: Facts) -> Words:

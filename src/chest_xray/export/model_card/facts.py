@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chest_xray.bundle import Manifest
-from chest_xray.data.nih import LABEL_FILES
 from chest_xray.evaluation.results import Evaluation
 from chest_xray.export.footprint import Footprint
-from chest_xray.findings import PHANTOM
+from chest_xray.notices import NIH_LABELS, PHANTOM
 from chest_xray.training.run import TrainingRecord
 
 # What stands in the template's places, by their names; "" where there is nothing to say.
@@ -33,5 +32,5 @@ class Facts:
     @property
     def title(self) -> str:
         """`DenseNet121, 14 findings of NIH ChestX-ray14`."""
-        whose = " of NIH ChestX-ray14" if self.evaluation.label_version in {PHANTOM, *LABEL_FILES} else ""
+        whose = " of NIH ChestX-ray14" if self.evaluation.label_version in {PHANTOM, *NIH_LABELS} else ""
         return f"DenseNet121, {len(self.evaluation.findings)} findings{whose}"

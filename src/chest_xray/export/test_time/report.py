@@ -9,7 +9,7 @@ from pydantic import Field
 from chest_xray.bundle import Frozen, Sha256
 from chest_xray.evaluation.comparison.results import Difference, MeanDifference
 from chest_xray.export.compress.report import MapAgreement
-from chest_xray.findings import RESEARCH_USE_ONLY
+from chest_xray.notices import RESEARCH_USE_ONLY
 
 
 class TestTimeOption(Frozen):

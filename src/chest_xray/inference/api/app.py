@@ -25,7 +25,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 import chest_xray
-from chest_xray.findings import RESEARCH_USE_ONLY
 from chest_xray.images.limits import DEFAULT_LIMITS, Limits
 from chest_xray.inference.answers import Health, ModelAnswer, ModelCard, Readiness
 from chest_xray.inference.api.feedback import add_feedback
@@ -39,6 +38,7 @@ from chest_xray.inference.http.boundary import LOOPBACK_HOSTS, Boundary
 from chest_xray.inference.http.bounds import DEADLINE_SECONDS
 from chest_xray.inference.http.problems import ApiError, add_problem_handlers, problem_response
 from chest_xray.inference.service import PredictionService
+from chest_xray.notices import RESEARCH_USE_ONLY
 from chest_xray.prediction import Predictor
 from chest_xray.records.audit import Audit
 from chest_xray.records.ground_truth import GroundTruthLog
