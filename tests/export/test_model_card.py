@@ -223,5 +223,9 @@ def test_the_card_names_as_many_findings_as_were_measured(bundle_manifest: Manif
     measured = evaluation(label_version="other", findings=dict.fromkeys(names, evaluation().findings["Mass"]))
     text = write_model_card(bundle_manifest, record(label_version="other", findings=names), measured)
     assert "\n# DenseNet121, 3 findings\n" in text
-    names = [result.metric_name for result in ModelCard(text).data.eval_results]
+    data = ModelCard(text).data
+    assert (data.datasets, data.eval_results[0].dataset_type) == (None, "other")
+    assert "NIH" not in text.replace("NIH's list has few of them", "")
+    assert "Films with labels other. Nothing more is known here." in text
+    names = [result.metric_name for result in data.eval_results]
     assert names == ["mean AUROC", "mean AUPRC", "AUROC, Opacity", "AUROC, Device", "AUROC, Fracture"]

@@ -18,7 +18,7 @@ from chest_xray.export.model_card.context import footprint, guard, model
 from chest_xray.export.model_card.facts import Facts, Words
 from chest_xray.export.model_card.figures import calibration, localisation, operating_points, performance, prior, shift
 from chest_xray.export.model_card.groups import shortcuts, subgroups
-from chest_xray.notices import PHANTOM, describe_source
+from chest_xray.notices import describe_source
 from chest_xray.training.run import TrainingRecord
 
 if TYPE_CHECKING:
@@ -86,14 +86,13 @@ def card_metadata(facts: Facts) -> ModelCardData:
     """The metadata, with a model-index of the mean and of each finding that has a value."""
     from huggingface_hub import ModelCardData
 
-    phantom = facts.evaluation.label_version == PHANTOM
     return ModelCardData(
         language="en",
         license="apache-2.0",
         library_name="onnx",
         pipeline_tag="image-classification",
         tags=["chest-x-ray", "radiology", "multi-label", "densenet121", "onnx", "research-use-only"],
-        datasets=None if phantom else ["NIH-ChestX-ray14"],
+        datasets=["NIH-ChestX-ray14"] if facts.nih else None,
         metrics=["roc_auc"],
         model_name=facts.title,
         eval_results=_results(facts),
@@ -114,11 +113,11 @@ def _result(facts: Facts, kind: str, name: str, value: float) -> EvalResult:
     from huggingface_hub import EvalResult
 
     evaluation = facts.evaluation
-    phantom = evaluation.label_version == PHANTOM
+    kind_of_data = "cxr-phantom" if facts.phantom else "nih-chest-xray14" if facts.nih else evaluation.label_version
     return EvalResult(
         task_type="image-classification",
         task_name="Multi-label classification of chest radiographs",
-        dataset_type="cxr-phantom" if phantom else "nih-chest-xray14",
+        dataset_type=kind_of_data,
         dataset_name=f"{describe_source(evaluation.label_version)}, test list",
         dataset_split=evaluation.split,
         dataset_revision=evaluation.data_hash,

@@ -13,6 +13,7 @@ def model(facts: Facts) -> Words:
     return {
         "notice": RESEARCH_USE_ONLY,
         "phantom": "yes" if facts.phantom else "",
+        "nih": "yes" if facts.nih else "",
         "findings": f"{len(evaluation.findings)}",
         "mean_auroc": value_of(evaluation.mean.auroc, evaluation.mean.ci95),
         "mean_findings": f"{len(evaluation.mean.findings)}",

@@ -30,7 +30,12 @@ class Facts:
         return self.evaluation.label_version == PHANTOM
 
     @property
+    def nih(self) -> bool:
+        """Whether the images are NIH's, so that what is known of NIH's labels holds for them."""
+        return self.evaluation.label_version in NIH_LABELS
+
+    @property
     def title(self) -> str:
         """`DenseNet121, 14 findings of NIH ChestX-ray14`."""
-        whose = " of NIH ChestX-ray14" if self.evaluation.label_version in {PHANTOM, *NIH_LABELS} else ""
+        whose = " of NIH ChestX-ray14" if self.nih or self.phantom else ""
         return f"DenseNet121, {len(self.evaluation.findings)} findings{whose}"
