@@ -166,9 +166,8 @@ def test_a_graph_that_gives_no_number_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("raw", [b"not a graph", b"\x08\x09"])
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, raw: bytes) -> None:
-    root = write_bundle(tmp_path / "tiny", onnx_bytes=raw).root
     with pytest.raises(BundleError, match=r"model\.onnx (cannot be loaded|has )"):
-        OnnxPredictor.load(root)
+        OnnxPredictor.load(write_bundle(tmp_path / "tiny", onnx_bytes=raw).root)
 
 
 def test_the_manifest_is_the_bundles(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:

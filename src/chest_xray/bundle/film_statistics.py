@@ -44,14 +44,14 @@ class FilmStatistics:
     pose_biases: Vector
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read and check a guard.npz.
+    def parse(cls, data: bytes, path: Path) -> Self:
+        """Read and check the bytes of a guard.npz; `path` names it in messages.
 
         Raises:
             BundleError: it is not such a file, lacks an array, or one has another shape or a value that cannot be.
         """
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 arrays = {name: np.asarray(stored[name]) for name in stored.files}
         # What numpy and zipfile raise for bytes that are no such archive, or a damaged one.
         except (OSError, ValueError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:

@@ -36,7 +36,9 @@ class OnnxPredictor:
     """A `Predictor` over one bundle. Safe to call from several threads at once."""
 
     def __init__(self, bundle: Bundle, engine: Engine, identity: ModelIdentity, limits: Limits):
-        self._bundle = bundle
+        # Not the bundle itself: its graph lives on in the engine, and need not be held twice.
+        self._manifest = bundle.manifest
+        self._root = bundle.root
         self._engine = engine
         self._identity = identity
         self._limits = limits
@@ -68,7 +70,7 @@ class OnnxPredictor:
         opened = open_engine(bundle, engine, threads or available_cpus())
         identity = ModelIdentity(name=name, version=version, digest=bundle.digest)
         predictor = cls(bundle, opened, identity, limits)
-        predictor._prove_golden()
+        predictor._prove_golden(bundle.golden)
         return predictor
 
     @property
@@ -84,7 +86,7 @@ class OnnxPredictor:
     @property
     def manifest(self) -> Manifest:
         """What the model's bundle says of it."""
-        return self._bundle.manifest
+        return self._manifest
 
     def predict(self, image: bytes, *, explain: Collection[str] = ()) -> Prediction:
         """Score one image file's bytes; `explain` names the findings whose heat maps come back.
@@ -127,17 +129,17 @@ class OnnxPredictor:
         """The outputs for one film (S, S)."""
         outputs = self._engine.run(pixels[np.newaxis])
         if not np.isfinite(outputs.logits).all():
-            raise BundleError(f"{self._bundle.onnx_path} gave logits that are not finite. Export the bundle again.")
+            raise BundleError(f"{self._root} gave logits that are not finite. Export the bundle again.")
         return outputs
 
-    def _prove_golden(self) -> None:
+    def _prove_golden(self, film: bytes) -> None:
         golden = self.manifest.golden
-        found = self.logits((self._bundle.root / "golden.png").read_bytes())
+        found = self.logits(film)
         gaps = np.abs(found.astype(np.float64) - np.asarray(golden.logits))
         worst = int(gaps.argmax())
         if not gaps[worst] <= golden.tolerance:
             raise BundleError(
-                f"{self._bundle.root}: the golden film gives {self._findings[worst]} the logit {found[worst]:.6g}, "
+                f"{self._root}: the golden film gives {self._findings[worst]} the logit {found[worst]:.6g}, "
                 f"expected {golden.logits[worst]:.6g} within {golden.tolerance:g}. "
                 "Export the bundle again with this version of the project."
             )

@@ -100,7 +100,7 @@ def score_bundle(name: str, bundle: Bundle, shards: Shards, rows: NDArray[np.int
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cpus()
-    session = onnxruntime.InferenceSession(bundle.onnx_path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(bundle.graph, options, providers=["CPUExecutionProvider"])
     logits = run_graph(session, shards, rows, title=f"Scoring with {name}").logits
     if not np.isfinite(logits).all():
         raise BundleError(f"{bundle.onnx_path} gave logits that are not finite. Export the bundle again.")

@@ -101,7 +101,7 @@ def measure_robustness(
         raise BundleError(f"{bundle.root} is computed in {bundle.manifest.variant}. Measure the bundle it came from.")
     rows = shards.rows("test") if images is None else thinned(shards.rows("test"), images)
     kept, left_out = _measured_findings(shards, rows)
-    eyes = _Eyes(bundle, open_session(bundle.onnx_path), warns)
+    eyes = _Eyes(bundle, open_session(bundle.graph), warns)
     clean, seen = _see_all(eyes, shards, rows, perturbations, seed)
     draws = PatientDraws(shards.patients[rows], rounds=rounds, seed=seed)
     against = _Clean(shards.findings, shards.labels[rows], clean, kept, draws)
