@@ -9,6 +9,10 @@ ChestXrayError                 ends `cxr` with one line and exit code 2
 ├── DataError                  a source folder, a CSV or a shard folder that contradicts itself
 ├── DownloadError              an archive that could not be fetched or verified
 ├── TrainingError              a run that cannot start, or cannot go on from its checkpoint
+│   └── JobStoppedError        a training job that was stopped before its end; exit code 3
+├── ArchiveError               a .tar.gz that is none, or holds what is not unpacked
+├── CloudError                 a call to AWS that was refused, or an answer that never came
+├── EmulatorError              an emulator that cannot start, or is not there
 ├── BundleError                a bundle that is incomplete, altered or does not agree with its network
 │   └── CompressionError       a compressed graph that breaks one of the bars it is held to
 ├── RegistryError              a model or a version that the registry does not hold
@@ -23,7 +27,9 @@ ChestXrayError                 ends `cxr` with one line and exit code 2
 
 
 class ChestXrayError(Exception):
-    """Root of every error that this project raises on purpose."""
+    """Root of every error that this project raises on purpose. `exit_code` is what `cxr` ends with."""
+
+    exit_code = 2
 
 
 class SettingsError(ChestXrayError):
@@ -63,6 +69,24 @@ class DownloadError(ChestXrayError):
 
 class TrainingError(ChestXrayError):
     """A run that cannot start, or cannot go on from its checkpoint."""
+
+
+class JobStoppedError(TrainingError):
+    """A training job that was stopped, by a person or by its limits, before its end: there is no model."""
+
+    exit_code = 3
+
+
+class ArchiveError(ChestXrayError):
+    """A .tar.gz that is none, or that holds what is not unpacked."""
+
+
+class CloudError(ChestXrayError):
+    """A call to AWS that was refused, or an answer that never came."""
+
+
+class EmulatorError(ChestXrayError):
+    """An emulator that cannot start, or that is not there."""
 
 
 class BundleError(ChestXrayError):

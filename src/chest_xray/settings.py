@@ -85,6 +85,15 @@ class ContainerSettings(BaseSettings):
     batch: bool = Field(default=False, description="Whether Batch Transform is the caller.")
 
 
+class EmulatorSettings(BaseSettings):
+    """The variables that `cxr emulator` prints: where it answers, and the file with its access key."""
+
+    model_config = SettingsConfigDict(env_prefix="AWS_", frozen=True, extra="ignore")
+
+    endpoint_url: str | None = None
+    shared_credentials_file: Path | None = None
+
+
 _Loaded = TypeVar("_Loaded", bound=BaseSettings)
 
 
@@ -104,6 +113,11 @@ def load_container_settings() -> ContainerSettings:
         SettingsError: a SAGEMAKER_* variable has a value that cannot be used.
     """
     return _load(ContainerSettings)
+
+
+def load_emulator_settings() -> EmulatorSettings:
+    """Read the emulator's part of the environment once."""
+    return _load(EmulatorSettings)
 
 
 def _load(kind: type[_Loaded]) -> _Loaded:

@@ -12,6 +12,7 @@ import chest_xray
 from chest_xray.cli.compare import compare
 from chest_xray.cli.compress import compress
 from chest_xray.cli.data import download_nih, phantom, prepare_data
+from chest_xray.cli.emulator import emulator
 from chest_xray.cli.endpoint import deploy, predict, serve
 from chest_xray.cli.evaluate import evaluate
 from chest_xray.cli.keys import keys
@@ -68,22 +69,23 @@ app.command()(deploy)
 app.command()(predict)
 app.command()(serve)
 app.add_typer(monitor, name="monitor")
+app.add_typer(emulator, name="emulator")
 app.add_typer(keys, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `cxr` and leave the process: 0 when done, 2 for what a user can mend, 130 after Ctrl-C."""
+    """Run `cxr` and leave the process: 0 done, 2 for what a user can mend, 3 for a stopped job, 130 after Ctrl-C."""
     try:
         app(args=None if arguments is None else list(arguments))
     except ChestXrayError as error:
-        _fail(str(error))
+        _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(_describe_os_error(error))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, exit_code: int = 2) -> None:
     say(f"error: {message}")
-    sys.exit(2)
+    sys.exit(exit_code)
 
 
 def _describe_os_error(error: OSError) -> str:

@@ -1,0 +1,231 @@
+"""One training job from Starting to its last state, in a thread of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from enum import Enum
+from pathlib import Path
+
+from chest_xray.archives import pack
+from chest_xray.emulator.jobs.checkpoints import CheckpointSync
+from chest_xray.emulator.jobs.container import Container
+from chest_xray.emulator.jobs.opt_ml import checkpoint_folder, inside, lay_out
+from chest_xray.emulator.jobs.training_job import TrainingJob
+from chest_xray.emulator.log_stream import LogStream, Metrics
+from chest_xray.emulator.runtime import Runtime, clean_environment
+from chest_xray.emulator.storage import MissingDataError, Storage
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+FAILURE_CHARACTERS = 1024
+
+
+class Ending(Enum):
+    """Why the containers of one attempt are gone; the value is the secondary status of a stopped job."""
+
+    EXITED = "Completed"
+    RECLAIMED = "Interrupted"
+    STOPPED = "Stopped"
+    MAX_RUNTIME = "MaxRuntimeExceeded"
+    MAX_WAIT = "MaxWaitTimeExceeded"
+
+
+class TrainingRun:
+    """Runs a job's containers, again after each spot interruption, and writes the states, results and times."""
+
+    def __init__(self, job: TrainingJob, runtime: Runtime) -> None:
+        self.job, self._runtime = job, runtime
+        self._thread = threading.Thread(target=self._live, name=f"training-{job.training_job_name}", daemon=True)
+        self._closing = threading.Event()
+        count = job.request["ResourceConfig"].get("InstanceCount", 1)
+        self._hosts = [f"algo-{number}" for number in range(1, count + 1)]
+        self._storage = Storage(runtime.connect("s3", job.region))
+        self._metrics = Metrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
+        self._logs: list[LogStream] = []
+        self._containers: list[Container] = []
+        self._syncs: list[CheckpointSync] = []
+        self._started = time.monotonic()
+        self._trained = 0.0
+
+    def start(self) -> None:
+        """Begin; the job's states tell the rest."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the job's processes with the emulator."""
+        self._closing.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        with tempfile.TemporaryDirectory(dir=self._runtime.folder, prefix="job-", ignore_cleanup_errors=True) as folder:
+            try:
+                self._run(Path(folder))
+            except MissingDataError as error:
+                self.job.end("Failed", "Failed", str(error))
+            except Exception as error:  # noqa: BLE001 (a job that nobody ends would be waited for without end)
+                self.job.end("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
+            finally:
+                for container in self._containers:
+                    container.kill()
+
+    def _run(self, folder: Path) -> None:
+        attempt = 0
+        while True:
+            root = folder / f"attempt-{attempt}"
+            ending = self._attempt(root)
+            if ending is not Ending.RECLAIMED:
+                break
+            shutil.rmtree(root)
+            attempt += 1
+            if (gave_up := self._wait_for_capacity()) is not None:
+                return self.job.end("Stopped", gave_up.value)
+        return self._end(root, ending)
+
+    def _wait_for_capacity(self) -> Ending | None:
+        """After a reclaim: None when there is an instance again."""
+        self.job.reclaim.clear()
+        self.job.enter("Interrupted")
+        until = time.monotonic() + self._runtime.pace.restart
+        while time.monotonic() < until:
+            time.sleep(self._runtime.pace.tick)
+            if self.job.stop.is_set() or self._closing.is_set():
+                return Ending.STOPPED
+            if self._waited_too_long():
+                return Ending.MAX_WAIT
+        self.job.enter("Starting", "Preparing the instances for training")
+        return None
+
+    def _attempt(self, root: Path) -> Ending:
+        self.job.enter("Downloading")
+        for host in self._hosts:
+            lay_out(root / host, self.job.request, self._storage, host, self._hosts)
+        self._syncs = list(self._checkpoint_syncs(root))
+        started = time.monotonic()
+        self._logs, self._containers = [], []
+        for host in self._hosts:
+            self._containers.append(self._start(root / host, host))
+        self.job.enter("Training")
+        ending = self._watch(started)
+        self._trained += time.monotonic() - started
+        if ending in (Ending.STOPPED, Ending.MAX_RUNTIME, Ending.MAX_WAIT):
+            self._terminate()
+        # A container that went away with its instance, or whose neighbour failed, is not asked first.
+        for container in self._containers:
+            container.kill()
+        if ending is not Ending.RECLAIMED:
+            self._copy_checkpoints()
+        self._flush_logs()
+        return ending
+
+    def _start(self, root: Path, host: str) -> Container:
+        request, runtime = self.job.request, self._runtime
+        home = root / "home"
+        (home / "tmp").mkdir(parents=True)
+        own = {"TRAINING_JOB_NAME": self.job.training_job_name, "TRAINING_JOB_ARN": self.job.arn}
+        credentials = {} if request.get("EnableNetworkIsolation") else dict(runtime.credentials)
+        asked = {name: inside(value, root) for name, value in request.get("Environment", {}).items()}
+        environment = clean_environment(home, self.job.region) | own | credentials | asked
+        stream = f"{self.job.training_job_name}/{host}-{int(time.time())}"
+        log = LogStream(runtime.connect("logs", self.job.region), LOG_GROUP, stream)
+        self._logs.append(log)
+
+        def on_line(line: str) -> None:
+            log.add(line)
+            self._metrics.read(line)
+
+        return Container([inside(word, root) for word in self._command()], environment, root, on_line)
+
+    def _command(self) -> list[str]:
+        algorithm = self.job.request["AlgorithmSpecification"]
+        arguments = list(algorithm.get("ContainerArguments", ()))
+        if (entry := algorithm.get("ContainerEntrypoint")) is not None:
+            return [*entry, *arguments]
+        command = self._runtime.images.command(algorithm["TrainingImage"], "train") or ()
+        return [*command[:-1], *arguments] if arguments else list(command)
+
+    def _watch(self, started: float) -> Ending:
+        pace, job = self._runtime.pace, self.job
+        next_copy = started + pace.sync
+        while True:
+            time.sleep(pace.tick)
+            now = time.monotonic()
+            self._flush_logs()
+            codes = [container.exit_code() for container in self._containers]
+            if job.reclaim.is_set():
+                return Ending.RECLAIMED
+            if any(codes) or all(code == 0 for code in codes):
+                return Ending.EXITED
+            if job.stop.is_set() or self._closing.is_set():
+                return Ending.STOPPED
+            if self._waited_too_long():
+                return Ending.MAX_WAIT
+            if self._trained + now - started > job.limit("MaxRuntimeInSeconds"):
+                return Ending.MAX_RUNTIME
+            if now >= next_copy:
+                self._copy_checkpoints()
+                next_copy = now + pace.sync
+
+    def _waited_too_long(self) -> bool:
+        return time.monotonic() - self._started > self.job.limit("MaxWaitTimeInSeconds")
+
+    def _terminate(self) -> None:
+        """SIGTERM to every container, and as long as it needs, up to the grace that AWS gives."""
+        for container in self._containers:
+            container.terminate()
+        until = time.monotonic() + (1.0 if self._closing.is_set() else self._runtime.pace.grace)
+        while time.monotonic() < until and any(container.exit_code() is None for container in self._containers):
+            time.sleep(self._runtime.pace.tick)
+            self._flush_logs()
+
+    def _end(self, root: Path, ending: Ending) -> None:
+        job = self.job
+        job.final_metrics = self._metrics.final()
+        codes = [container.exit_code() for container in self._containers]
+        failed = next((index for index, code in enumerate(codes) if code), None)
+        if ending is not Ending.EXITED:
+            self._upload(root)
+            return job.end("Stopped", ending.value)
+        if failed is not None:
+            self._upload_folder([root / host / "output" / "data" for host in self._hosts], "output.tar.gz")
+            return job.end("Failed", "Failed", _failure_reason(root / self._hosts[failed], codes[failed] or 1))
+        job.enter("Uploading")
+        self._upload(root)
+        return job.end("Completed", "Completed")
+
+    def _upload(self, root: Path) -> None:
+        self._upload_folder([root / host / "model" for host in self._hosts], "model.tar.gz")
+        self._upload_folder([root / host / "output" / "data" for host in self._hosts], "output.tar.gz")
+
+    def _upload_folder(self, folders: list[Path], name: str) -> None:
+        if not any(path.is_file() for folder in folders for path in folder.rglob("*")):
+            return
+        with tempfile.TemporaryFile(dir=self._runtime.folder) as archive:
+            pack(folders, archive)
+            archive.seek(0)
+            key = self.job.request["OutputDataConfig"].get("KmsKeyId")
+            self._storage.upload(archive, f"{self.job.output}/{name}", key)
+
+    def _checkpoint_syncs(self, root: Path) -> list[CheckpointSync]:
+        if (config := self.job.request.get("CheckpointConfig")) is None:
+            return []
+        key = self.job.request["OutputDataConfig"].get("KmsKeyId")
+        return [
+            CheckpointSync(checkpoint_folder(root / host, self.job.request), config["S3Uri"], self._storage, key)
+            for host in self._hosts
+        ]
+
+    def _copy_checkpoints(self) -> None:
+        for sync in self._syncs:
+            sync.copy()
+
+    def _flush_logs(self) -> None:
+        for log in self._logs:
+            log.flush()
+
+
+def _failure_reason(root: Path, code: int) -> str:
+    failure = root / "output" / "failure"
+    said = failure.read_text(encoding="utf-8", errors="replace")[:FAILURE_CHARACTERS] if failure.is_file() else ""
+    return f"AlgorithmError: {said}, exit code: {code}"

@@ -1,0 +1,1 @@
+"""Operations of SageMaker that moto lacks or answers untruly, assigned to its response classes."""

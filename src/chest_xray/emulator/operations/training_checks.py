@@ -1,0 +1,96 @@
+"""What AWS refuses in a CreateTrainingJob beyond its service model, and what this emulator cannot run."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from moto.sagemaker.exceptions import ValidationError
+
+from chest_xray.emulator.runtime import Images
+from chest_xray.emulator.storage import split_uri
+
+
+def check_training_request(request: dict[str, Any], images: Images, storage: Any, region: str) -> None:
+    """Refuse what AWS refuses, in its words.
+
+    Raises:
+        ValidationError: one of the rules is broken.
+    """
+    _check_times(request)
+    _check_channels(request)
+    _check_instances(request)
+    _check_image(request, images)
+    _check_buckets(request, storage, region)
+    _check_what_runs_here(request)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ValidationError(message=message)
+
+
+def _check_times(request: dict[str, Any]) -> None:
+    limits = request.get("StoppingCondition", {})
+    wait, runtime = limits.get("MaxWaitTimeInSeconds"), limits.get("MaxRuntimeInSeconds", 86_400)
+    if request.get("EnableManagedSpotTraining"):
+        if wait is None:
+            _refuse("MaxWaitTimeInSeconds must be specified when EnableManagedSpotTraining is true.")
+        elif wait < runtime:
+            _refuse(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+            )
+    elif wait is not None:
+        _refuse("MaxWaitTimeInSeconds must not be specified when EnableManagedSpotTraining is false.")
+
+
+def _check_channels(request: dict[str, Any]) -> None:
+    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    if len(set(names)) != len(names):
+        _refuse("Duplicate channel names found in InputDataConfig.")
+
+
+def _check_instances(request: dict[str, Any]) -> None:
+    resources = request.get("ResourceConfig", {})
+    if "InstanceType" not in resources:
+        _refuse("ResourceConfig must name an InstanceType: this emulator knows neither groups nor preferences.")
+    if resources.get("InstanceCount", 1) < 1:
+        _refuse("InstanceCount must be at least 1.")
+    if request.get("EnableManagedSpotTraining") and resources.get("KeepAlivePeriodInSeconds"):
+        _refuse("KeepAlivePeriodInSeconds is not supported with EnableManagedSpotTraining.")
+
+
+def _check_image(request: dict[str, Any], images: Images) -> None:
+    algorithm = request["AlgorithmSpecification"]
+    image = algorithm.get("TrainingImage")
+    if (image is None) == ("AlgorithmName" not in algorithm):
+        _refuse("AlgorithmSpecification must name either TrainingImage or AlgorithmName.")
+    if image is None:
+        _refuse("This emulator runs TrainingImage, not AlgorithmName.")
+    elif "ContainerEntrypoint" not in algorithm and images.command(image, "train") is None:
+        _refuse(f"Requested image {image} not found.")
+
+
+def _check_buckets(request: dict[str, Any], storage: Any, region: str) -> None:
+    places = [request["OutputDataConfig"]["S3OutputPath"]]
+    if "CheckpointConfig" in request:
+        places.append(request["CheckpointConfig"]["S3Uri"])
+    for place in places:
+        bucket, _ = split_uri(place)
+        try:
+            where = storage.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"]
+        except storage.exceptions.ClientError:
+            _refuse(f"The S3 bucket {bucket} of {place} does not exist or cannot be accessed.")
+        else:
+            if where != region:
+                _refuse(f"The S3 bucket {bucket} is in {where}; a training job in {region} needs one in {region}.")
+
+
+def _check_what_runs_here(request: dict[str, Any]) -> None:
+    for channel in request.get("InputDataConfig", ()):
+        name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
+        mode = channel.get("InputMode", request["AlgorithmSpecification"]["TrainingInputMode"])
+        if source is None or source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+            _refuse(f"Channel {name}: this emulator reads S3DataSource with S3Prefix or ManifestFile.")
+        if mode == "Pipe" or channel.get("CompressionType", "None") != "None":
+            _refuse(f"Channel {name}: this emulator has File and FastFile mode, without CompressionType.")
+    if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
+        _refuse("This emulator writes results with CompressionType GZIP.")
