@@ -3,9 +3,10 @@
 An explicit argument wins over the environment, the environment over the default given here.
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -24,7 +25,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CXR_", frozen=True, extra="ignore")
 
     home: Path = Field(default=Path("~/.cxr"), description="Where runs, the registry and deployed endpoints are kept.")
-    backend: Literal["local"] = Field(default="local", description="Where the commands run.")
+    backend: Literal["local", "sagemaker"] = Field(
+        default="local", description="Where the commands run: `local` or `sagemaker`."
+    )
     engine: Literal["onnxruntime", "openvino"] = Field(
         default="onnxruntime", description="What runs the graph; `openvino` must be installed and must agree."
     )
@@ -76,6 +79,56 @@ class Settings(BaseSettings):
         return self.home.expanduser().resolve()
 
 
+class SageMakerSettings(BaseSettings):
+    """Where and how training jobs run on SageMaker. Each is an option of `cxr train` too."""
+
+    model_config = SettingsConfigDict(env_prefix="CXR_SAGEMAKER_", frozen=True, extra="ignore")
+
+    role: str | None = Field(default=None, description="ARN of the IAM role that jobs run as.")
+    image: str | None = Field(default=None, description="The training image in ECR, with its tag or digest.")
+    bucket: str | None = Field(default=None, description="S3 bucket for data, checkpoints and results.")
+    prefix: str = Field(default="chest-xray", description="What every key in the bucket begins with.")
+    region: str | None = Field(default=None, description="AWS region; unset means that of the AWS profile.")
+    job_name: str | None = Field(default=None, description="Name of the job; unset makes one of the run folder's.")
+    instance_type: str = Field(default="ml.g4dn.xlarge", description="Instance type of SageMaker training.")
+    instance_count: int = Field(default=1, ge=1, description="Instances; training uses one.")
+    use_spot: bool = Field(default=False, description="Train on spot instances, which may be taken away.")
+    max_hours: float = Field(default=24.0, gt=0, le=672, description="Hours of training after which a job is stopped.")
+    max_wait_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="Hours on spot instances, with the waiting for them; unset: twice --max-hours.",
+    )
+    volume_gb: int = Field(default=50, ge=1, description="Disk of an instance in GB.")
+    input_mode: Literal["File", "FastFile"] = Field(
+        default="File", description="`File` copies the data first, `FastFile` reads them as they are needed."
+    )
+    kms_key: str | None = Field(default=None, description="KMS key of data, results and disks, its ARN or id.")
+    subnets: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Subnets of the VPC that jobs run in, separated by commas."
+    )
+    security_groups: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Security groups in that VPC, separated by commas."
+    )
+    tags: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Tags of every job: KEY=VALUE, separated by commas."
+    )
+    environment: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Variables of the container: NAME=VALUE, separated by commas."
+    )
+    usd_per_hour: float | None = Field(
+        default=None, gt=0, description="On-demand price of an instance, to tell what a job cost."
+    )
+    poll_seconds: float = Field(
+        default=10.0, ge=0.1, description="Seconds between looks at a job; on AWS itself 10 at least."
+    )
+
+    @field_validator("subnets", "security_groups", "tags", "environment", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 class ContainerSettings(BaseSettings):
     """What SageMaker tells a hosting container."""
 
@@ -106,6 +159,15 @@ def load_settings() -> Settings:
     return _load(Settings)
 
 
+def load_sagemaker_settings(options: Mapping[str, object] | None = None) -> SageMakerSettings:
+    """Read CXR_SAGEMAKER_* once; an option that is given wins.
+
+    Raises:
+        SettingsError: one of them has a value that cannot be used.
+    """
+    return _load(SageMakerSettings, options or {})
+
+
 def load_container_settings() -> ContainerSettings:
     """Read SageMaker's part of the environment once.
 
@@ -120,10 +182,13 @@ def load_emulator_settings() -> EmulatorSettings:
     return _load(EmulatorSettings)
 
 
-def _load(kind: type[_Loaded]) -> _Loaded:
+def _load(kind: type[_Loaded], options: Mapping[str, Any] | None = None) -> _Loaded:
     try:
-        return kind()
+        return kind(**options or {})
     except ValidationError as error:
         first = error.errors()[0]
-        name = kind.model_config["env_prefix"] + "_".join(str(part) for part in first["loc"]).upper()
+        field = "_".join(str(part) for part in first["loc"])
+        name = kind.model_config["env_prefix"] + field.upper()
+        if options and field in options:
+            name = f"--{field.replace('_', '-')}"
         raise SettingsError(f"{name} is {first['input']!r}: {first['msg']}.") from error

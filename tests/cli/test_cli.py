@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from chest_xray.cli import app
-from chest_xray.settings import Settings
+from chest_xray.settings import SageMakerSettings, Settings
 from chest_xray.training.config import TrainConfig
 
 GROUP = get_command(app)
@@ -36,7 +36,8 @@ def test_every_command_shows_an_example_of_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "name"), [(group, name) for group in ("monitor", "emulator", "keys") for name in COMMANDS[group].commands]
+    ("group", "name"),
+    [(group, name) for group in ("train", "monitor", "emulator", "keys") for name in COMMANDS[group].commands],
 )
 def test_every_subcommand_shows_an_example_of_itself(group: str, name: str) -> None:
     assert f"Example: cxr {group} {name}" in COMMANDS[group].commands[name].help
@@ -75,9 +76,10 @@ def test_the_command_reference_is_up_to_date(tmp_path: Path) -> None:
 
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "deployment.md").read_text()
-    for name, field in Settings.model_fields.items():
-        default = "unset" if field.default is None else f"`{field.default}`"
-        assert f"| `CXR_{name.upper()}` | {default} | {field.description} |" in text
+    for prefix, model in (("CXR_", Settings), ("CXR_SAGEMAKER_", SageMakerSettings)):
+        for name, field in model.model_fields.items():
+            default = "unset" if field.default in (None, ()) else f"`{field.default}`"
+            assert f"| `{prefix}{name.upper()}` | {default} | {field.description} |" in text
 
 
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{name}.md" for name in ("training", "deployment"))])
@@ -161,4 +163,7 @@ def test_a_bad_setting_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (2, "error: CXR_BACKEND is 'cloud': Input should be 'local'.\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: CXR_BACKEND is 'cloud': Input should be 'local' or 'sagemaker'.\n",
+    )

@@ -110,7 +110,7 @@ def test_a_reclaimed_job_goes_on_from_the_synced_checkpoint(
 ) -> None:
     sagemaker.create_training_job(**shell_job("reclaimed", COUNT, **spot("reclaimed")))
     wait_until(lambda: s3.list_objects_v2(Bucket=emulator.bucket, Prefix="checkpoints/reclaimed/n").get("Contents"))
-    assert emulator._order("reclaim", "reclaimed") is None
+    assert emulator.order("reclaim", "reclaimed") is None
     found = ended(sagemaker, "reclaimed")
     again = ["Interrupted", "Starting", "Downloading", "Training"]
     assert states(found) == ["Starting", "Downloading", "Training", *again, "Uploading", "Completed"]
@@ -122,8 +122,8 @@ def test_a_reclaimed_job_goes_on_from_the_synced_checkpoint(
 def test_only_spot_instances_in_training_are_reclaimed(emulator: Emulator, sagemaker: Any) -> None:
     sagemaker.create_training_job(**shell_job("ondemand", "exit 0"))
     ended(sagemaker, "ondemand")
-    assert "does not run on spot" in emulator._order("reclaim", "ondemand")
-    assert "no training job" in emulator._order("reclaim", "absent")
+    assert "does not run on spot" in emulator.order("reclaim", "ondemand")
+    assert "no training job" in emulator.order("reclaim", "absent")
 
 
 def test_a_stopped_job_is_told_first_and_keeps_what_it_has(

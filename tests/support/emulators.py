@@ -15,13 +15,16 @@ from chest_xray.emulator.runtime import Images, Pace
 from chest_xray.emulator.server import ACCOUNT, Emulator
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/emulator"
+# Images whose entry is a shell script: what a container does when it is not ours.
+FAILS = "for n in $(seq 30); do echo line $n; done; echo \"ModuleNotFoundError: No module named 'cv2'\"; exit 1"
+IMAGES = Images({"echo": ("echo",), "sleeps": ("sh", "-c", "echo ready; sleep 600"), "fails": ("sh", "-c", FAILS)})
 QUICK = Pace(tick=0.02, sync=0.05, grace=1.0, restart=0.1)
 
 
 @cache
 def shared_emulator() -> Emulator:
     """moto's state belongs to the process, so there is one, until the process ends."""
-    emulator = Emulator(port=0, images=Images({"echo": ("echo",)}), pace=QUICK)
+    emulator = Emulator(images=IMAGES, pace=QUICK)
     emulator.__enter__()
     atexit.register(emulator.__exit__, None, None, None)
     return emulator

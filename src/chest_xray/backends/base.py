@@ -70,6 +70,22 @@ class Endpoint:
     bundle: Path
 
 
+class TrainingJobs(Protocol):
+    """Training that runs elsewhere, under a name, whether or not anybody watches it."""
+
+    def attach(self, name: str, run: Path | None) -> Path:
+        """Follow a job to its end and fetch its results into `run`, or into the folder it was started for."""
+        ...
+
+    def stop(self, name: str) -> str:
+        """Ask a job to save a checkpoint and stop; returns its status."""
+        ...
+
+    def resume(self, name: str, run: Path | None) -> Path:
+        """Go on from a stopped job's checkpoints, under a name of its own, and follow it to its end."""
+        ...
+
+
 class Backend(Protocol):
     """Where the steps run: one implementation for a laptop, one for SageMaker."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import chest_xray
 from chest_xray.cli.compare import compare
@@ -41,8 +42,19 @@ def _root(
     del version
 
 
+class _Flow(TyperGroup):
+    """The commands in the order of the flow: Typer puts those with subcommands last."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        names = [name for name in self.commands if name != "train"]
+        names.insert(names.index("prepare-data") + 1, "train")
+        self.commands = {name: self.commands[name] for name in names}
+
+
 app = typer.Typer(
     name="cxr",
+    cls=_Flow,
     help=f"From a folder of chest radiographs to a monitored endpoint. {RESEARCH_USE_ONLY}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -53,7 +65,7 @@ app.callback()(_root)
 app.command()(phantom)
 app.command()(download_nih)
 app.command()(prepare_data)
-app.command()(train)
+app.add_typer(train, name="train")
 app.command()(evaluate)
 app.command()(export)
 app.command()(ensemble)

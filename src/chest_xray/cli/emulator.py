@@ -21,7 +21,7 @@ _END = "# To end it: cxr emulator stop"
 
 @emulator.callback()
 def start(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 5000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     region: Annotated[str, typer.Option(help="Region of its first bucket and of clients without one.")] = "us-east-1",
     image: Annotated[
         list[str] | None, typer.Option(help="NAME=COMMAND: a container image, as what its entry runs here.")

@@ -44,14 +44,51 @@ def options_from(model: type[BaseModel], parameter: str) -> Callable[[Callable[.
             settings = {name: values.pop(name) for name in fields}
             command(**values, **{parameter: settings})
 
-        parameters = [p for name, p in own.items() if name != parameter] + list(fields.values())
-        # Typer reads a command through inspect.signature, which looks here first.
-        vars(expanded)["__signature__"] = inspect.Signature(parameters)
-        expanded.__annotations__ = {p.name: p.annotation for p in parameters}
-        expanded.__doc__, expanded.__name__ = command.__doc__, command.__name__
-        return expanded
+        return _with_parameters(expanded, command, [*(p for n, p in own.items() if n != parameter), *fields.values()])
 
     return decorate
+
+
+def optional_options_from(
+    model: type[BaseModel], parameter: str, panel: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same for settings that the environment has too: `parameter` gets the options that were given, no others.
+
+    Values stay as typed, so that the settings read them as they read the environment.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters
+        fields = {name: _optional(name, field, panel) for name, field in model.model_fields.items()}
+
+        def expanded(**values: Any) -> None:
+            given = {name: value for name in fields if (value := values.pop(name)) is not None}
+            command(**values, **{parameter: given})
+
+        return _with_parameters(expanded, command, [*(p for n, p in own.items() if n != parameter), *fields.values()])
+
+    return decorate
+
+
+def _optional(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    kind: Any = str
+    if field.annotation is bool:
+        flag, kind = f"{flag}/--no-{flag[2:]}", bool
+    option = typer.Option(flag, help=field.description, rich_help_panel=panel)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _with_parameters(
+    expanded: Callable[..., None], command: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    # Typer reads a command through inspect.signature, which looks here first.
+    vars(expanded)["__signature__"] = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in parameters])
+    expanded.__annotations__ = {p.name: p.annotation for p in parameters}
+    expanded.__doc__, expanded.__name__ = command.__doc__, command.__name__
+    return expanded
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:

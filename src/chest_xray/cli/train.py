@@ -3,30 +3,80 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from chest_xray.backends import get_backend
-from chest_xray.cli.options import Data, Json, Run, options_from
+from chest_xray.backends import get_backend, get_training_jobs
+from chest_xray.cli.groups import CommandWithSubcommands
+from chest_xray.cli.options import Data, Json, Run, optional_options_from, options_from
 from chest_xray.console import print_json, say
 from chest_xray.export.footprint import Rates
-from chest_xray.settings import load_settings
+from chest_xray.settings import SageMakerSettings, load_settings
 from chest_xray.training.config import TrainConfig
 
+Backend = Literal["local", "sagemaker"]
+train = typer.Typer(cls=CommandWithSubcommands, invoke_without_command=True)
+JobName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the training job.")]
+JobRun = Annotated[
+    Path | None, typer.Option("--output", help="Folder of the run; by default the one that the job was started for.")
+]
 
+
+@optional_options_from(SageMakerSettings, "sagemaker", panel="With --backend sagemaker; CXR_SAGEMAKER_* by default")
 @options_from(TrainConfig, "config")
-def train(
+def train_run(
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that stopped goes on.")],
     config: dict[str, Any],
+    sagemaker: dict[str, Any],
+    backend: Annotated[Backend | None, typer.Option(help="Where to train; by default where CXR_BACKEND says.")] = None,
     json: Json = False,
 ) -> None:
     """Train DenseNet121. Killed at any step, the same command goes on and ends in the same weights.
 
+    On SageMaker it is a job: Ctrl-C leaves it running.
+
     Example: cxr train --data data/shards --output runs/first --init imagenet --backbone-lr-scale 0.1
     """
-    run = get_backend(load_settings()).train(data, output, TrainConfig.from_hyperparameters(config))
+    settings = load_settings()
+    if backend is not None:
+        settings = settings.model_copy(update={"backend": backend})
+    _show(get_backend(settings, sagemaker).train(data, output, TrainConfig.from_hyperparameters(config)), json)
+
+
+train.callback()(train_run)
+
+
+@train.command()
+def attach(name: JobName, output: JobRun = None, json: Json = False) -> None:
+    """Follow a training job on SageMaker to its end and fetch its run.
+
+    Example: cxr train attach first-0f3a91bc-261126093000-7c1e
+    """
+    _show(get_training_jobs(load_settings()).attach(name, output), json)
+
+
+@train.command()
+def stop(name: JobName) -> None:
+    """Stop a training job on SageMaker; it has two minutes to save a checkpoint.
+
+    Example: cxr train stop first-0f3a91bc-261126093000-7c1e
+    """
+    status = get_training_jobs(load_settings()).stop(name)
+    say(f"{name} is {status}." + (f" To go on with it: cxr train resume {name}" if status != "Completed" else ""))
+
+
+@train.command()
+def resume(name: JobName, output: JobRun = None, json: Json = False) -> None:
+    """Go on with a stopped training job on SageMaker, from its checkpoints, as a job of its own.
+
+    Example: cxr train resume first-0f3a91bc-261126093000-7c1e
+    """
+    _show(get_training_jobs(load_settings()).resume(name, output), json)
+
+
+def _show(run: Path, json: bool) -> None:
     if json:
         from chest_xray.training.run import RunFolder
 

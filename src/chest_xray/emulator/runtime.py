@@ -27,7 +27,7 @@ class Pace:
     """Seconds. `grace` is between SIGTERM and SIGKILL, `restart` between a spot interruption and the next start."""
 
     tick: float = 0.05
-    sync: float = 0.5
+    sync: float = 1.0
     grace: float = 120.0
     restart: float = 0.5
 

@@ -165,7 +165,7 @@ class TrainingRun:
                 return Ending.MAX_RUNTIME
             if now >= next_copy:
                 self._copy_checkpoints()
-                next_copy = now + pace.sync
+                next_copy = time.monotonic() + pace.sync
 
     def _waited_too_long(self) -> bool:
         return time.monotonic() - self._started > self.job.limit("MaxWaitTimeInSeconds")

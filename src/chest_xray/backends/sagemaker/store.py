@@ -1,0 +1,98 @@
+"""What goes to S3 before a job, and comes back after it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from chest_xray.console import progress
+from chest_xray.errors import SettingsError
+
+if TYPE_CHECKING:
+    from chest_xray.backends.sagemaker.aws import Aws
+
+
+class Store:
+    """A prefix of a bucket in the job's region, under the settings' KMS key."""
+
+    def __init__(self, aws: Aws, bucket: str, prefix: str, kms_key: str | None) -> None:
+        self._aws, self._bucket, self._prefix, self._kms_key = aws, bucket, prefix.strip("/"), kms_key
+
+    def uri(self, *names: str) -> str:
+        """`s3://bucket/prefix/names...`."""
+        return f"s3://{self._bucket}/{'/'.join(name for name in (self._prefix, *names) if name)}"
+
+    def check_bucket(self) -> None:
+        """Refuse a bucket that is not there or is in another region.
+
+        Raises:
+            CloudError: it cannot be reached.
+            SettingsError: it is elsewhere.
+        """
+        answer = self._aws.call("s3", "head_bucket", Bucket=self._bucket)
+        where = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", self._aws.region)
+        if where != self._aws.region:
+            raise SettingsError(
+                f"The bucket {self._bucket} is in {where}, and the job in {self._aws.region}: give --region {where}, "
+                f"or a bucket in {self._aws.region}."
+            )
+
+    def upload(self, files: Mapping[str, Path], *names: str, what: str) -> str:
+        """Copy files below a prefix that their content has named, so that what is there already is the same.
+
+        Returns:
+            the prefix.
+        """
+        there = self._sizes("/".join((self._prefix, *names)) + "/")
+        missing = {name: path for name, path in files.items() if there.get(name) != path.stat().st_size}
+        if missing:
+            total = sum(path.stat().st_size for path in missing.values()) // 1_000_000
+            with progress(f"Uploading {what}", total, unit="MB") as advance:
+                for name, path in missing.items():
+                    self._upload_file(path, "/".join((self._prefix, *names, name)))
+                    advance(path.stat().st_size // 1_000_000)
+        return self.uri(*names)
+
+    def put(self, content: bytes, *names: str) -> str:
+        """Put bytes at a key that their SHA-256 is part of; returns the prefix that holds them alone."""
+        digest = hashlib.sha256(content).hexdigest()
+        *folders, file = names
+        key = "/".join((self._prefix, *folders, digest[:16], file))
+        self._aws.call("s3", "put_object", Bucket=self._bucket, Key=key, Body=content, **self._encryption())
+        return self.uri(*folders, digest[:16])
+
+    def download(self, uri: str, to: Path) -> None:
+        """Fetch an object into a file."""
+        parts = urlsplit(uri)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        self._aws.patiently("s3", lambda s3: s3.download_file(parts.netloc, parts.path.lstrip("/"), str(to)))
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object of exactly this name."""
+        parts = urlsplit(uri)
+        key = parts.path.lstrip("/")
+        answer = self._aws.call("s3", "list_objects_v2", Bucket=parts.netloc, Prefix=key, MaxKeys=1)
+        return any(item["Key"] == key for item in answer.get("Contents", ()))
+
+    def _sizes(self, prefix: str) -> dict[str, int]:
+        """Sizes of what lies under a prefix, by its name below it."""
+
+        def ask(s3: Any) -> dict[str, int]:
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            items = [item for page in pages for item in page.get("Contents", ())]
+            return {item["Key"].removeprefix(prefix): item["Size"] for item in items}
+
+        sizes: dict[str, int] = self._aws.patiently("s3", ask)
+        return sizes
+
+    def _upload_file(self, path: Path, key: str) -> None:
+        extra = self._encryption()
+        self._aws.patiently("s3", lambda s3: s3.upload_file(str(path), self._bucket, key, ExtraArgs=extra))
+
+    def _encryption(self) -> dict[str, str]:
+        if self._kms_key is None:
+            return {}
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key}

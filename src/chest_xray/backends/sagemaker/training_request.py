@@ -1,0 +1,135 @@
+"""The request for a training job, from a run's configuration and the machine's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chest_xray.errors import SettingsError
+from chest_xray.settings import SageMakerSettings
+from chest_xray.training.config import TrainConfig
+from chest_xray.training.container import CHANNEL, CONFIG_CHANNEL, INIT_CHANNEL
+
+# What training prints at the end of an epoch; a test holds each expression to a real log.
+METRICS: Final = {
+    "train:loss": r"\btrain_loss=([0-9.]+)",
+    "validation:loss": r"\bval_loss=([0-9.]+)",
+    "validation:auroc": r"\bval_auroc=([0-9.]+)",
+    "train:learning_rate": r"\blearning_rate=([0-9.e+-]+)",
+    "train:epoch": r"^epoch=([0-9]+) ",
+}
+IMAGENET_CHANNEL: Final = "imagenet"
+# What DescribeTrainingJob answers that another CreateTrainingJob may ask for.
+_COPIED: Final = (
+    "AlgorithmSpecification", "HyperParameters", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig",
+    "VpcConfig", "StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption",
+    "EnableManagedSpotTraining", "CheckpointConfig", "ExperimentConfig", "Environment", "RetryStrategy", "MlflowConfig",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a job's inputs and results lie in S3: prefixes without a slash at the end."""
+
+    data: str
+    config: str
+    init: str | None
+    imagenet: str | None
+    checkpoints: str
+    output: str
+
+
+def training_request(
+    name: str, config: TrainConfig, data_hash: str, places: Places, settings: SageMakerSettings
+) -> dict[str, Any]:
+    """A CreateTrainingJob.
+
+    The configuration travels as a file; the hyperparameters repeat it for people, and for tuning jobs to change.
+    The data's digest is part of the prefix and of the environment, so that other data are another request.
+
+    Raises:
+        SettingsError: role, image or bucket is not set.
+    """
+    seconds = round(settings.max_hours * 3600)
+    stop = {"MaxRuntimeInSeconds": seconds}
+    if settings.use_spot or settings.max_wait_hours is not None:
+        stop["MaxWaitTimeInSeconds"] = round((settings.max_wait_hours or 2 * settings.max_hours) * 3600)
+    request: dict[str, Any] = {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {
+            "TrainingImage": _needed("image", settings.image),
+            "TrainingInputMode": settings.input_mode,
+            "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
+        },
+        "HyperParameters": {name: str(value) for name, value in config.model_dump().items()},
+        "RoleArn": _needed("role", settings.role),
+        "InputDataConfig": _channels(places),
+        "OutputDataConfig": {"S3OutputPath": places.output},
+        "ResourceConfig": {
+            "InstanceType": settings.instance_type,
+            "InstanceCount": settings.instance_count,
+            "VolumeSizeInGB": settings.volume_gb,
+        },
+        "StoppingCondition": stop,
+        "EnableManagedSpotTraining": settings.use_spot,
+        "CheckpointConfig": {"S3Uri": places.checkpoints},
+        "Environment": {"CXR_DATA_HASH": data_hash} | _pairs("environment", settings.environment),
+        "Tags": [{"Key": key, "Value": value} for key, value in _pairs("tags", settings.tags).items()],
+    }
+    if settings.kms_key is not None:
+        request["OutputDataConfig"]["KmsKeyId"] = settings.kms_key
+        request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
+    if settings.subnets or settings.security_groups:
+        request["VpcConfig"] = {
+            "Subnets": list(settings.subnets),
+            "SecurityGroupIds": list(settings.security_groups),
+        }
+    if places.imagenet is not None:
+        file = places.imagenet.rsplit("/", 1)[-1]
+        request["Environment"]["CXR_IMAGENET_WEIGHTS"] = f"/opt/ml/input/data/{IMAGENET_CHANNEL}/{file}"
+    return request
+
+
+def resumed_request(name: str, job: dict[str, Any]) -> dict[str, Any]:
+    """The request that goes on for a job that DescribeTrainingJob showed, from the same checkpoints."""
+    request = {member: job[member] for member in _COPIED if job.get(member)}
+    resources = request["ResourceConfig"]
+    request["ResourceConfig"] = {key: value for key, value in resources.items() if not key.startswith("Selected")}
+    return {"TrainingJobName": name, **request}
+
+
+def _channels(places: Places) -> list[dict[str, Any]]:
+    named = {
+        CHANNEL: places.data,
+        CONFIG_CHANNEL: places.config,
+        INIT_CHANNEL: places.init,
+        IMAGENET_CHANNEL: places.imagenet,
+    }
+    return [
+        {
+            "ChannelName": name,
+            "DataSource": {
+                "S3DataSource": {
+                    "S3DataType": "S3Prefix",
+                    "S3Uri": uri,
+                    "S3DataDistributionType": "FullyReplicated",
+                }
+            },
+        }
+        for name, uri in named.items()
+        if uri is not None
+    ]
+
+
+def _needed(name: str, value: str | None) -> str:
+    if value is None:
+        raise SettingsError(f"Training on SageMaker needs --{name} or CXR_SAGEMAKER_{name.upper()}; neither is set.")
+    return value
+
+
+def _pairs(name: str, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for key, sign, _ in pairs:
+        if not sign or not key:
+            raise SettingsError(f"--{name} holds {key!r}; expected NAME=VALUE, separated by commas.")
+    return {key: value for key, _, value in pairs}
