@@ -58,7 +58,8 @@ def test_credentials_that_expire_half_way_and_are_renewed(tmp_path: Path, monkey
     aws_environment(monkeypatch)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
     emulator.gate.keys.add(old)
-    client("sagemaker").create_training_job(**shell_job("renewed", "sleep 2"))
+    done = tmp_path / "done"
+    client("sagemaker").create_training_job(**shell_job("renewed", f"while [ ! -e {done} ]; do sleep 0.1; done"))
     naps = 0
 
     def sleep(_seconds: float) -> None:
@@ -68,6 +69,8 @@ def test_credentials_that_expire_half_way_and_are_renewed(tmp_path: Path, monkey
             emulator.gate.keys.discard(old)
         if naps == 4:
             path.write_text(emulator.credentials.read_text())
+        if naps == 5:
+            done.touch()
         client("sagemaker").describe_training_job(TrainingJobName="renewed")
 
     aws = Aws("us-east-1", sleep=sleep)
