@@ -33,7 +33,8 @@ def test_in_the_background_until_it_is_stopped(exported: dict[str, str]) -> None
     assert list(exported)[:2] == ["AWS_ENDPOINT_URL", "AWS_SHARED_CREDENTIALS_FILE"]
     folder = Path(exported["AWS_SHARED_CREDENTIALS_FILE"]).parent
     assert folder.is_dir()
-    refused = cxr("emulator", "reclaim", "absent", **exported)
+    # A proxy for other hosts is not asked.
+    refused = cxr("emulator", "reclaim", "absent", **exported, http_proxy="http://127.0.0.1:1")
     assert (refused.returncode, refused.stderr) == (2, "error: There is no training job 'absent'.\n")
     assert cxr("emulator", "stop", **exported).returncode == 0
     wait_until(lambda: not folder.exists())
@@ -63,3 +64,16 @@ def test_an_order_elsewhere_than_to_an_emulator_is_refused(tmp_path: Path) -> No
     assert done.returncode == 2
     assert "AWS_ENDPOINT_URL is https://example.com, which is no emulator" in done.stderr
     assert "NAME=COMMAND" in run_cxr("emulator", "--port", 0, "--image", "x", home=tmp_path).stderr
+
+
+def test_an_order_to_a_port_without_an_emulator_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = AKIA\n")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    variables = {"AWS_ENDPOINT_URL": url, "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    done = cxr("emulator", "reclaim", "job", **variables)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f'error: No emulator answers at {url}: run eval "$(cxr emulator --background)" first, or its export lines in '
+        "this shell.\n"
+    )

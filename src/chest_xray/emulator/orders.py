@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import configparser
 import json
-from urllib.error import HTTPError, URLError
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Final
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
 
 from chest_xray.errors import EmulatorError
 from chest_xray.settings import EmulatorSettings
 
-_TIMEOUT = 10.0
+_HOST: Final = "127.0.0.1"
+_TIMEOUT: Final = 10.0
 _HOW = 'run eval "$(cxr emulator --background)" first, or its export lines in this shell'
 
 
@@ -22,18 +24,21 @@ def order(settings: EmulatorSettings, name: str, argument: str = "") -> None:
         EmulatorError: there is none at AWS_ENDPOINT_URL, or it refused.
     """
     url, key = settings.endpoint_url, _access_key(settings)
-    if url is None or urlsplit(url).hostname != "127.0.0.1":
+    place = urlsplit(url or "")
+    if place.scheme != "http" or place.hostname != _HOST:
         raise EmulatorError(f"AWS_ENDPOINT_URL is {url or 'unset'}, which is no emulator: {_HOW}.")
-    request = Request(  # noqa: S310 (http on loopback, by the check above)
-        f"{url}/_emulator/{name}/{quote(argument, safe='')}", method="POST", headers={"X-Emulator-Key": key}
-    )
+    # Straight to the port, whatever proxy the environment names for other hosts.
+    connection = HTTPConnection(_HOST, place.port, timeout=_TIMEOUT)
     try:
-        with urlopen(request, timeout=_TIMEOUT):  # noqa: S310
-            return
-    except HTTPError as error:
-        raise EmulatorError(_reason(error)) from error
-    except URLError as error:
+        connection.request("POST", f"/_emulator/{name}/{quote(argument, safe='')}", headers={"X-Emulator-Key": key})
+        answer = connection.getresponse()
+        wrong = None if answer.status == HTTPStatus.OK else _reason(answer)
+    except (OSError, HTTPException) as error:
         raise EmulatorError(f"No emulator answers at {url}: {_HOW}.") from error
+    finally:
+        connection.close()
+    if wrong is not None:
+        raise EmulatorError(wrong)
 
 
 def _access_key(settings: EmulatorSettings) -> str:
@@ -44,8 +49,8 @@ def _access_key(settings: EmulatorSettings) -> str:
     return parser.get("default", "aws_access_key_id", fallback="")
 
 
-def _reason(error: HTTPError) -> str:
+def _reason(answer: HTTPResponse) -> str:
     try:
-        return str(json.loads(error.read())["error"])
+        return str(json.loads(answer.read())["error"])
     except (ValueError, KeyError):
-        return f"What answers at AWS_ENDPOINT_URL is no emulator ({error}): {_HOW}."
+        return f"What answers at AWS_ENDPOINT_URL is no emulator (HTTP {answer.status}): {_HOW}."

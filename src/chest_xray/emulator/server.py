@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shlex
@@ -139,16 +140,21 @@ class Emulator:
         # Pages of other sites have no business here.
         vars(werkzeug_app)["DISABLE_GLOBAL_CORS"] = True
 
-        class Handler(werkzeug_app.MotoRequestHandler):
-            def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's name)
-                """Say nothing: the answer says it all."""
-
+        # A line for each request would drown what the emulator says itself.
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         app = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
         self.gate = Gate(app, self._key, self._own_key, self.order, Throttle(self._throttle))
         with self._listen() as listening:
             # werkzeug takes a copy of the descriptor.
             port = listening.getsockname()[1]
-            return make_server(HOST, port, self.gate, threaded=True, request_handler=Handler, fd=listening.fileno())
+            return make_server(
+                HOST,
+                port,
+                self.gate,
+                threaded=True,
+                request_handler=werkzeug_app.MotoRequestHandler,
+                fd=listening.fileno(),
+            )
 
     def _listen(self) -> socket.socket:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -34,7 +34,8 @@ class Aws:
 
     def __init__(self, region: str | None, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._wanted, self._sleep = region, sleep
-        self._random = random.Random(0)  # noqa: S311 (spreads pauses, guards nothing)
+        # Of the system: programs that were started together must not ask again together.
+        self._random = secrets.SystemRandom()
         self._clients: dict[str, Any] = {}
         self._session: Any = None
         self.patience = _BRIEF
