@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import secrets
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,31 @@ def write_atomically(path: Path, content: bytes | memoryview, *, mode: int = 0o6
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_beside(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
+    """Write a file that was not there, and return it: STEM and SUFFIX, or STEM-2, STEM-3 and so on where it was.
+
+    The folder is made if need be. Of several processes each gets a file of its own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (f"{stem}{'' if number == 1 else f'-{number}'}{suffix}" for number in count(1))
+    path = next(folder / name for name in names if _take(folder / name))
+    try:
+        write_atomically(path, content)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _take(path: Path) -> bool:
+    """Take a name by an empty file; False where somebody has it."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return False
+    return True
 
 
 def write_once(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,25 @@ def predict(home: Path, *arguments: object) -> Result:
 
 def lines(home: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in (home / "audit").glob("*.jsonl") for line in path.read_text().splitlines()]
+
+
+def test_pictures_overwrite_nothing_and_keep_their_whole_names(home: Path, tmp_path: Path) -> None:
+    names = ["a/IM1.png", "b/IM1.png", "1.2.840.10008.1", "1.2.840.10008.2", "c/IM1.DCM"]
+    for seed, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png(film(seed)))
+    pictures = tmp_path / "pictures"
+    told = [predict(home, *(tmp_path / name for name in names), "--heatmap", pictures).stderr for _ in range(2)]
+    first, second = ([Path(name).name for name in re.findall("Heat map: (.*)", text)] for text in told)
+    end = first[0].removeprefix("IM1")
+    more = [end.replace(".", f"-{number}.") for number in range(1, 7)]
+    assert first == [f"IM1{end}", f"IM1{more[1]}", f"1.2.840.10008.1{end}", f"1.2.840.10008.2{end}", f"IM1{more[2]}"]
+    assert second == [
+        f"IM1{more[3]}", f"IM1{more[4]}", f"1.2.840.10008.1{more[1]}", f"1.2.840.10008.2{more[1]}", f"IM1{more[5]}"
+    ]  # fmt: skip
+    drawn = [[(pictures / name).read_bytes() for name in names] for names in (first, second)]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == len(names)
 
 
 def test_json_is_what_the_api_answers_and_the_file(bundle: Path, home: Path, films: dict[str, Path]) -> None:

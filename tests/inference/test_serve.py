@@ -17,10 +17,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.asgi import Client
 from tests.support.bundles import film, png, write_bundle
 from tests.support.processes import run_python, start_python
 
 from chest_xray.errors import AccessError, EndpointError, SettingsError
+from chest_xray.inference.api.app import create_app
 from chest_xray.inference.http.access import EitherAccess, KeyAccess, OpenAccess, ProxyAccess
 from chest_xray.inference.http.keys import KeyFile
 from chest_xray.inference.predictor import OnnxPredictor
@@ -249,7 +251,7 @@ def test_a_host_that_others_reach_is_not_served_without_a_guard(
     revoked, _ = KeyFile(tmp_path).add("ward-3")
     KeyFile(tmp_path).revoke(revoked.id)
     with pytest.raises(
-        SettingsError, match=r"there is no API key\. Make one with `cxr keys add NAME`, or set CXR_TRUSTED"
+        SettingsError, match=r"there is no API key in use\. Make one with `cxr keys add NAME`, or set CXR_TRUSTED"
     ):
         serve(tiny_predictor, Settings(home=tmp_path), ServeOptions(host=host, port=0))
     assert not (tmp_path / "audit").exists()
@@ -262,10 +264,30 @@ def test_access_follows_from_keys_and_proxies(tmp_path: Path) -> None:
     assert isinstance(choose_access(plain, loopback), OpenAccess)
     assert isinstance(choose_access(proxied, everywhere), ProxyAccess)
     assert isinstance(choose_access(proxied, loopback), ProxyAccess)
-    KeyFile(tmp_path).add("ward-3")
+    key, _ = KeyFile(tmp_path).add("ward-3")
     assert isinstance(choose_access(plain, loopback), KeyAccess)
     assert isinstance(choose_access(plain, everywhere), KeyAccess)
     assert isinstance(choose_access(proxied, everywhere), EitherAccess)
+    KeyFile(tmp_path).revoke(key.id)
+    assert isinstance(choose_access(plain, loopback), KeyAccess)
+    assert isinstance(choose_access(proxied, everywhere), EitherAccess)
+    with pytest.raises(SettingsError, match=r"there is no API key in use\."):
+        choose_access(plain, everywhere)
+
+
+def test_a_revoked_key_opens_nothing(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:
+    """Neither the key itself, nor the door for everybody, as if there had never been one."""
+    key, secret = KeyFile(tmp_path).add("ward-3")
+    KeyFile(tmp_path).revoke(key.id)
+    client = Client(create_app(tiny_predictor, access=choose_access(Settings(home=tmp_path), ServeOptions())))
+    answers = [
+        client.post("/v1/predictions", content=png(film()), headers=PNG | more)
+        for more in ({}, {"authorization": f"Bearer {secret}"})
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
+        (401, "key_missing"),
+        (401, "key_unknown"),
+    ]
 
 
 def test_keys_that_cannot_be_read_are_one_line_and_no_server(tiny_predictor: OnnxPredictor, tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from chest_xray.console import say
 from chest_xray.errors import ImageError
-from chest_xray.files import write_atomically
+from chest_xray.files import write_beside
 from chest_xray.inference.scoring import Order, score_film
 from chest_xray.notices import describe_source
 from chest_xray.prediction import Prediction, Predictor
 from chest_xray.records.audit import Audit
+
+_SUFFIXES: Final = frozenset((".dcm", ".dicom", ".jpeg", ".jpg", ".png"))
 
 
 def predict_files(
@@ -19,7 +22,8 @@ def predict_files(
 ) -> Iterator[tuple[Path, Prediction]]:
     """Yield each file with its prediction, once the audit log has it.
 
-    With `pictures`, the film is written there with the one heat map that `order` asks for. A file of which no byte
+    With `pictures`, the film is written there with the one heat map that `order` asks for, beside what is there: a name
+    that is taken gets a number. A file of which no byte
     could be read has no line in the audit log.
 
     Raises:
@@ -64,6 +68,7 @@ def _write_picture(predictor: Predictor, path: Path, image: bytes, prediction: P
     top = next(score for score in prediction.findings if score.finding == name)
     source = describe_source(predictor.manifest.provenance.label_version)
     caption = f"{top.finding.replace('_', ' ')}, probability {top.probability:.2f}, model of {source}"
-    picture = folder / f"{path.stem}-{top.finding}.png"
-    write_atomically(picture, overlay_png(image, heat_map, caption=caption))
+    # A UID as a name has dots of its own, which are no suffix.
+    stem = path.stem if path.suffix.lower() in _SUFFIXES else path.name
+    picture = write_beside(folder, f"{stem}-{top.finding}", ".png", overlay_png(image, heat_map, caption=caption))
     say(f"Heat map: {picture}")

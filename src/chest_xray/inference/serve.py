@@ -194,22 +194,26 @@ def _announce(first: str, surroundings: _Surroundings) -> None:
 def choose_access(settings: Settings, options: ServeOptions) -> Access:
     """Who may call: users that a trusted proxy names, keys, either, or on loopback without both, everybody.
 
+    Where all keys are revoked nobody may: who revoked the last one did not mean to open the door.
+
     Raises:
         SettingsError: others reach the host, and there is neither a key in use nor a trusted proxy.
         AccessError: the keys cannot be read.
     """
     file = KeyFile(settings.home_dir)
-    has_keys = any(key.revoked is None for key in file.read())
+    keys = file.read()
+    in_use = any(key.revoked is None for key in keys)
     networks = settings.trusted_proxies
     if networks is not None:
         proxy = ProxyAccess(networks, settings.proxy_user_header)
-        return EitherAccess(proxy, KeyAccess(file)) if has_keys else proxy
-    if has_keys:
+        return EitherAccess(proxy, KeyAccess(file)) if keys else proxy
+    if in_use or (keys and options.is_loopback):
         return KeyAccess(file)
     if not options.is_loopback:
         raise SettingsError(
-            f"host is {options.host}, which others can reach, and there is no API key. Make one with `cxr keys add "
-            "NAME`, or set CXR_TRUSTED_PROXIES to the network of a proxy that signs users in, or use 127.0.0.1."
+            f"host is {options.host}, which others can reach, and there is no API key in use. Make one with "
+            "`cxr keys add NAME`, or set CXR_TRUSTED_PROXIES to the network of a proxy that signs users in, "
+            "or use 127.0.0.1."
         )
     return OpenAccess()
 
