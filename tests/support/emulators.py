@@ -6,10 +6,12 @@ import atexit
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from tests.support.processes import environment
 
 from chest_xray.emulator.runtime import Images, Pace
 from chest_xray.emulator.server import ACCOUNT, Emulator
@@ -108,3 +110,21 @@ def log_lines(logs: Any, name: str) -> list[str]:
             "events"
         ]
     ]
+
+
+def variables(home: Path, image: str = "chest-xray") -> dict[str, str]:
+    """The environment of a user of the emulator; containers get one thread, as the test's own training has."""
+    emulator = shared_emulator()
+    return (
+        environment()
+        | emulator.environment()
+        | {
+            "CXR_HOME": str(home),
+            "CXR_SAGEMAKER_ROLE": ROLE,
+            "CXR_SAGEMAKER_IMAGE": f"{ACCOUNT}.dkr.ecr.{emulator.region}.amazonaws.com/{image}:train",
+            "CXR_SAGEMAKER_BUCKET": emulator.bucket,
+            "CXR_SAGEMAKER_POLL_SECONDS": "0.1",
+            "CXR_SAGEMAKER_ENVIRONMENT": "OMP_NUM_THREADS=1",
+            "OMP_NUM_THREADS": "1",
+        }
+    )

@@ -81,7 +81,7 @@ class TrainingJobs(Protocol):
         """Ask a job to save a checkpoint and stop; returns its status."""
         ...
 
-    def resume(self, name: str, run: Path | None) -> Path:
+    def resume(self, name: str, run: Path | None, *, on_demand: bool = False) -> Path:
         """Go on from a stopped job's checkpoints, under a name of its own, and follow it to its end."""
         ...
 

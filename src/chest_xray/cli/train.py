@@ -68,12 +68,17 @@ def stop(name: JobName) -> None:
 
 
 @train.command()
-def resume(name: JobName, output: JobRun = None, json: Json = False) -> None:
+def resume(
+    name: JobName,
+    output: JobRun = None,
+    on_demand: Annotated[bool, typer.Option("--on-demand", help="Not on spot instances.")] = False,
+    json: Json = False,
+) -> None:
     """Go on with a stopped training job on SageMaker, from its checkpoints, as a job of its own.
 
     Example: cxr train resume first-0f3a91bc-261126093000-7c1e
     """
-    _show(get_training_jobs(load_settings()).resume(name, output), json)
+    _show(get_training_jobs(load_settings()).resume(name, output, on_demand=on_demand), json)
 
 
 def _show(run: Path, json: bool) -> None:

@@ -17,6 +17,7 @@ from chest_xray.backends.sagemaker.causes import likely_cause
         ("ClientError: Data download failed:No S3 objects found under", "", "prefix is empty"),
         ("", "botocore: AccessDenied when calling PutObject", "lacks a permission"),
         ("", "exec format error", "linux/amd64"),
+        ("CapacityError: Unable to provision requested ML compute capacity.", "", "no such instance was free"),
     ],
 )
 def test_what_the_last_lines_mean(reason: str, line: str, cause: str) -> None:

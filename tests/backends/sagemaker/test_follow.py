@@ -49,6 +49,7 @@ def test_a_job_is_looked_at_every_10_seconds_at_most(capsys: pytest.CaptureFixtu
     assert not [name for name in aws.calls if name.startswith("list_")]
     printed = capsys.readouterr().err.splitlines()
     assert printed == ["job: Starting. Launching", "job: Training. Runs", "epoch=1"]
+    assert aws.calls[-1] == "get_log_events"
 
 
 def test_credentials_that_expire_half_way_and_are_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from chest_xray.backends.sagemaker.names import LONGEST, check_job_name, generate_job_name, legal, next_name
 from chest_xray.backends.sagemaker.rules import check_request
-from chest_xray.backends.sagemaker.training_request import Places, training_request
+from chest_xray.backends.sagemaker.training_request import Places, resumed_request, training_request
 from chest_xray.errors import SettingsError
 from chest_xray.settings import load_sagemaker_settings
 from chest_xray.training.config import TrainConfig
@@ -62,6 +62,20 @@ def test_the_wait_for_spot_instances_is_twice_the_runtime_unless_it_is_said() ->
     assert request()["StoppingCondition"] == {"MaxRuntimeInSeconds": 86_400, "MaxWaitTimeInSeconds": 172_800}
     assert request(max_hours="2", max_wait_hours="3")["StoppingCondition"]["MaxWaitTimeInSeconds"] == 10_800
     assert request(use_spot=False)["StoppingCondition"] == {"MaxRuntimeInSeconds": 86_400}
+
+
+def test_a_resumed_job_is_the_same_request_or_the_same_without_spot_instances() -> None:
+    described = request() | {"TrainingJobStatus": "Stopped", "TrainingJobArn": "arn", "SecondaryStatus": "Stopped"}
+    described["ResourceConfig"] = described["ResourceConfig"] | {"SelectedInstanceType": "ml.g4dn.xlarge"}
+    again = resumed_request("first-r2", described)
+    assert again == {name: value for name, value in request().items() if name != "Tags"} | {
+        "TrainingJobName": "first-r2"
+    }
+    check_request(again, "eu-west-1")
+    on_demand = resumed_request("first-r2", described, on_demand=True)
+    check_request(on_demand, "eu-west-1")
+    assert on_demand["StoppingCondition"] == {"MaxRuntimeInSeconds": 86_400}
+    assert on_demand["CheckpointConfig"] == again["CheckpointConfig"]
 
 
 def _metrics(*expressions: str) -> dict[str, Any]:

@@ -10,48 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.emulators import ROLE, client, ended, log_lines, shared_emulator, states, wait_until
-from tests.support.nih_folders import write_nih_folder
-from tests.support.processes import ROOT, environment
+from tests.support.emulators import client, ended, log_lines, shared_emulator, states, variables, wait_until
+from tests.support.processes import ROOT
 
 from chest_xray.backends.sagemaker.aws import Aws
 from chest_xray.backends.sagemaker.training import TrainingJobs
 from chest_xray.backends.sagemaker.training_request import METRICS
-from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.emulator.gate import Throttle
-from chest_xray.emulator.server import ACCOUNT
 from chest_xray.errors import TrainingError
 from chest_xray.settings import load_sagemaker_settings, load_settings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.run import RunFolder
 
 OPTIONS = ("--epochs=2", "--batch-size=8", "--checkpoint-steps=2", "--learning-rate=0.002")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    write_nih_folder(folder / "nih", patients=24, films=3)
-    prepare_data(folder / "nih", folder / "shards", image_size=32, workers=1, validation_fraction=0.2)
-    return folder / "shards"
-
-
-def variables(home: Path, image: str = "chest-xray") -> dict[str, str]:
-    """The environment of a user of the emulator; containers get one thread, as the test's own training has."""
-    emulator = shared_emulator()
-    return (
-        environment()
-        | emulator.environment()
-        | {
-            "CXR_HOME": str(home),
-            "CXR_SAGEMAKER_ROLE": ROLE,
-            "CXR_SAGEMAKER_IMAGE": f"{ACCOUNT}.dkr.ecr.{emulator.region}.amazonaws.com/{image}:train",
-            "CXR_SAGEMAKER_BUCKET": emulator.bucket,
-            "CXR_SAGEMAKER_POLL_SECONDS": "0.1",
-            "CXR_SAGEMAKER_ENVIRONMENT": "OMP_NUM_THREADS=1",
-            "OMP_NUM_THREADS": "1",
-        }
-    )
 
 
 def start(env: dict[str, str], *arguments: object) -> subprocess.Popen[str]:

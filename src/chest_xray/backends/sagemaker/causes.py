@@ -9,6 +9,7 @@ from typing import Final
 LAST_LINES: Final = 20
 # The first that is found counts, so the more telling stand first.
 _CAUSES: Final = (
+    (r"CapacityError|InsufficientCapacity", "no such instance was free: take another --instance-type, or try later"),
     (
         r"CUDA out of memory|OutOfMemoryError",
         "the accelerator's memory is full: lower --batch-size, or take a larger instance",

@@ -78,6 +78,10 @@ def follow(
         for line in lines:
             say(line)
         if job["TrainingJobStatus"] in ENDED:
+            # The log arrives after the states, and its last lines are the ones that tell.
+            sleep(first)
+            for line in log.read():
+                say(line)
             return job, list(log.last)
         seen += news
         interval = first if news or lines else min(interval * _SLOWER, first * _SLOWEST)

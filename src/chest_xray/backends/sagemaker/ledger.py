@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -34,6 +35,13 @@ class Ledger:
         content = entry.model_dump_json(indent=2).encode()
         write_atomically(self._folder / f"{entry.name}.json", content)
         write_atomically(entry.run / "job.json", content)
+
+    def remove(self, entry: JobEntry) -> None:
+        """Forget a job that AWS refused."""
+        for path in (self._folder / f"{entry.name}.json", entry.run / "job.json"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            entry.run.rmdir()
 
     def find(self, name: str) -> JobEntry | None:
         """A job by its name; None for one that another machine started."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chest_xray.archives import unpack
+from chest_xray.errors import TrainingError
 from chest_xray.training.run import RunFolder
 
 if TYPE_CHECKING:
@@ -54,10 +55,13 @@ def fetch_run(store: Store, job: dict[str, Any], run: Path) -> None:
     `training.json`, which says that a run is finished, comes last.
 
     Raises:
+        TrainingError: the job left nothing.
         ArchiveError: what is in S3 is no run.
     """
     folder = RunFolder(run)
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    if not store.exists(uri):
+        raise TrainingError(f"Training job {job['TrainingJobName']} is Completed and left no model at {uri}.")
     run.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=run, prefix=".fetch-") as name:
         here = Path(name)

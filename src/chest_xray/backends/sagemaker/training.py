@@ -51,7 +51,7 @@ class TrainingJobs:
             return run
         if (entry := self._ledger.of_run(run)) is not None:
             _check_same(folder, entry.config, entry.data_hash, inputs)
-            if self._describe(entry.name)["TrainingJobStatus"] in ("InProgress", "Stopping", "Completed"):
+            if self._status(entry.name) in ("InProgress", "Stopping", "Completed"):
                 return self._finish(entry)
         return self._finish(self._create(inputs, run))
 
@@ -71,8 +71,10 @@ class TrainingJobs:
         self._aws.call("sagemaker", "stop_training_job", TrainingJobName=name)
         return "Stopping"
 
-    def resume(self, name: str, run: Path | None) -> Path:
+    def resume(self, name: str, run: Path | None, *, on_demand: bool = False) -> Path:
         """Create a job that goes on from a stopped or failed one's checkpoints, and follow it.
+
+        With `on_demand` it is not on spot instances, whatever the other was on.
 
         Raises:
             TrainingError: it is not stopped.
@@ -83,7 +85,7 @@ class TrainingJobs:
                 f"Training job {name} is {job['TrainingJobStatus']}: only a stopped or failed job is gone on with."
             )
         entry = self._entry(name, run)
-        request = resumed_request(next_name(name), job)
+        request = resumed_request(next_name(name), job, on_demand=on_demand)
         check_request(request, self._aws.region)
         return self._finish(self._submit(request, entry.run, entry.config, entry.data_hash))
 
@@ -111,8 +113,15 @@ class TrainingJobs:
     def _submit(self, request: dict[str, Any], run: Path, config: TrainConfig, data_hash: str) -> JobEntry:
         name = request["TrainingJobName"]
         entry = JobEntry(name=name, region=self._aws.region, run=run.resolve(), data_hash=data_hash, config=config)
-        self._aws.call("sagemaker", "create_training_job", **request)
+        # Kept first: a kill in between leaves an entry without a job, and not a job that nobody knows.
         self._ledger.add(entry)
+        try:
+            self._aws.call("sagemaker", "create_training_job", **request)
+        except CloudError as error:
+            # Where the answer to a first try was lost, the second finds the first one's job.
+            if "ResourceInUse" not in str(error) or self._sagemaker.job_name is not None:
+                self._ledger.remove(entry)
+                raise
         spot = "spot instances" if request.get("EnableManagedSpotTraining") else "an instance"
         say(f"Training job {name} on {spot} of {request['ResourceConfig']['InstanceType']}, {self._aws.region}.")
         return entry
@@ -169,6 +178,15 @@ class TrainingJobs:
         data_hash = job.get("Environment", {}).get("CXR_DATA_HASH", "")
         return JobEntry(name=name, region=self._aws.region, run=run.resolve(), data_hash=data_hash, config=config)
 
+    def _status(self, name: str) -> str | None:
+        """None for a job that was never created."""
+        try:
+            return str(self._describe(name)["TrainingJobStatus"])
+        except CloudError as error:
+            if "not found" in str(error):
+                return None
+            raise
+
     def _describe(self, name: str) -> dict[str, Any]:
         check_job_name(name)
         job: dict[str, Any] = self._aws.call("sagemaker", "describe_training_job", TrainingJobName=name)
@@ -196,6 +214,9 @@ def _why_stopped(job: dict[str, Any]) -> str:
         case "MaxRuntimeExceeded":
             return f"it reached --max-hours ({limits.get('MaxRuntimeInSeconds')} s)"
         case "MaxWaitTimeExceeded":
-            return f"it reached --max-wait-hours ({limits.get('MaxWaitTimeInSeconds')} s) without enough spot instances"
+            return (
+                f"it reached --max-wait-hours ({limits.get('MaxWaitTimeInSeconds')} s) without enough spot instances, "
+                "which `resume --on-demand` does not need"
+            )
         case _:
             return "it was stopped"

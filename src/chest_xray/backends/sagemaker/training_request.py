@@ -90,11 +90,15 @@ def training_request(
     return request
 
 
-def resumed_request(name: str, job: dict[str, Any]) -> dict[str, Any]:
+def resumed_request(name: str, job: dict[str, Any], *, on_demand: bool = False) -> dict[str, Any]:
     """The request that goes on for a job that DescribeTrainingJob showed, from the same checkpoints."""
     request = {member: job[member] for member in _COPIED if job.get(member)}
     resources = request["ResourceConfig"]
     request["ResourceConfig"] = {key: value for key, value in resources.items() if not key.startswith("Selected")}
+    if on_demand:
+        limits = request["StoppingCondition"]
+        request["StoppingCondition"] = {key: value for key, value in limits.items() if key != "MaxWaitTimeInSeconds"}
+        request.pop("EnableManagedSpotTraining", None)
     return {"TrainingJobName": name, **request}
 
 
