@@ -79,8 +79,12 @@ class Emulator:
         return [f"export {name}={shlex.quote(value)}" for name, value in {**self.environment(), **own}.items()]
 
     def __enter__(self) -> Self:
+        try:
+            self._server = self._make_server()
+        except EmulatorError:
+            self._folder.cleanup()
+            raise
         self._write_credentials()
-        self._server = self._make_server()
         self._port = self._server.server_address[1]
         runtime = Runtime(Path(self._folder.name), self.connect, self.environment(), self._images, self._pace)
         self._training = TrainingOperations(runtime)

@@ -1,0 +1,42 @@
+"""What `get_backend` gives for SageMaker, and what is refused there."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chest_xray.backends import get_backend, get_training_jobs
+from chest_xray.backends.base import Backend
+from chest_xray.errors import SettingsError
+from chest_xray.settings import Settings
+
+HERE = Path()
+REFUSED: dict[str, Callable[[Backend], object]] = {
+    "prepare-data": lambda backend: backend.prepare(HERE, HERE, image_size=32, workers=1),
+    "register": lambda backend: backend.register(HERE, model_name="lungs", by="someone"),
+    "models": lambda backend: backend.models(),
+    "approve and reject": lambda backend: backend.set_approval("lungs", 1, "Approved", by="someone", reason="good"),
+    "deploy": lambda backend: backend.deploy("lungs", version=1, endpoint="lungs"),
+    "predict and serve": lambda backend: backend.predictor("lungs"),
+    "compare with a registered version": lambda backend: backend.fetch("lungs", 1, HERE),
+}
+
+
+@pytest.mark.parametrize("step", REFUSED)
+def test_a_step_that_sagemaker_has_not_got_is_refused(step: str, tmp_path: Path) -> None:
+    backend = get_backend(Settings(home=tmp_path, backend="sagemaker"))
+    with pytest.raises(SettingsError, match=f"{step} runs on this machine only: set CXR_BACKEND=local"):
+        REFUSED[step](backend)
+
+
+def test_options_of_sagemaker_for_this_machine_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--use-spot, --instance-type is for training on SageMaker"):
+        get_backend(Settings(home=tmp_path), {"use_spot": True, "instance_type": "ml.g5.xlarge"})
+
+
+def test_without_boto3_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for make in (lambda: get_backend(Settings(backend="sagemaker")), lambda: get_training_jobs(Settings())):
+        with pytest.raises(SettingsError, match=r"pip install 'chest-xray-classifier\[aws\]'"):
+            make()
