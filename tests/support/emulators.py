@@ -13,10 +13,10 @@ import boto3
 import pytest
 from tests.support.processes import environment
 
+from chest_xray.emulator.account import ACCOUNT, ROLE
 from chest_xray.emulator.runtime import Images, Pace
-from chest_xray.emulator.server import ACCOUNT, Emulator
+from chest_xray.emulator.server import Emulator
 
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/emulator"
 # Images whose entry is a shell script: what a container does when it is not ours.
 FAILS = "for n in $(seq 30); do echo line $n; done; echo \"ModuleNotFoundError: No module named 'cv2'\"; exit 1"
 IMAGES = Images({"echo": ("echo",), "sleeps": ("sh", "-c", "echo ready; sleep 600"), "fails": ("sh", "-c", FAILS)})

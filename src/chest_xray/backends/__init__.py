@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from chest_xray.errors import SettingsError
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import Backend, TrainingJobs
+    from chest_xray.backends.checks import Check
     from chest_xray.settings import Settings
 
 
@@ -20,9 +21,7 @@ def get_backend(settings: Settings, options: Mapping[str, object] | None = None)
     """
     match settings.backend:
         case "local":
-            if options:
-                names = ", ".join(f"--{name.replace('_', '-')}" for name in options)
-                raise SettingsError(f"{names} is for training on SageMaker: add --backend sagemaker, or leave it out.")
+            _take_no_options(options)
             from chest_xray.backends.local.backend import LocalBackend
 
             return LocalBackend(settings)
@@ -45,6 +44,32 @@ def get_training_jobs(settings: Settings, options: Mapping[str, object] | None =
     from chest_xray.settings import load_sagemaker_settings
 
     return SageMakerJobs(settings, load_sagemaker_settings(options))
+
+
+def examine(settings: Settings, options: Mapping[str, object] | None = None) -> Iterator[Check]:
+    """Look at what the backend of CXR_BACKEND needs, one thing after another; nothing is changed.
+
+    Raises:
+        SettingsError: boto3 is not installed, or an option cannot be used.
+    """
+    if settings.backend == "local":
+        _take_no_options(options)
+        from chest_xray.backends.local.doctor import examine as look
+
+        return look(settings)
+    _need_boto3()
+    from chest_xray.backends.sagemaker.aws import Aws
+    from chest_xray.backends.sagemaker.doctor.examine import examine as look_at_aws
+    from chest_xray.settings import load_sagemaker_settings
+
+    sagemaker = load_sagemaker_settings(options)
+    return look_at_aws(Aws(sagemaker.region), sagemaker)
+
+
+def _take_no_options(options: Mapping[str, object] | None) -> None:
+    if options:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+        raise SettingsError(f"{names} is for training on SageMaker: add --backend sagemaker, or leave it out.")
 
 
 def _need_boto3() -> None:

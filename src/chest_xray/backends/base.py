@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from chest_xray.prediction import ModelIdentity, Predictor
 
@@ -72,6 +72,10 @@ class Endpoint:
 
 class TrainingJobs(Protocol):
     """Training that runs elsewhere, under a name, whether or not anybody watches it."""
+
+    def plan(self, data: Path, run: Path, config: TrainConfig) -> list[dict[str, Any]]:
+        """The requests that training would make, as JSON; nothing is asked for."""
+        ...
 
     def attach(self, name: str, run: Path | None) -> Path:
         """Follow a job to its end and fetch its results into `run`, or into the folder it was started for."""

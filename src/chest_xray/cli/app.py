@@ -13,6 +13,7 @@ import chest_xray
 from chest_xray.cli.compare import compare
 from chest_xray.cli.compress import compress
 from chest_xray.cli.data import download_nih, phantom, prepare_data
+from chest_xray.cli.doctor import doctor
 from chest_xray.cli.emulator import emulator
 from chest_xray.cli.endpoint import deploy, predict, serve
 from chest_xray.cli.evaluate import evaluate
@@ -80,6 +81,7 @@ app.command()(reject)
 app.command()(deploy)
 app.command()(predict)
 app.command()(serve)
+app.command()(doctor)
 app.add_typer(monitor, name="monitor")
 app.add_typer(emulator, name="emulator")
 app.add_typer(keys, name="keys")

@@ -10,18 +10,22 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+BackendName = Literal["local", "sagemaker"]
 Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
 EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
 ModelName = Annotated[str, typer.Option("--model-name", help="Name in the registry.")]
 Rounds = Annotated[int, typer.Option("--rounds", min=100, help="Bootstrap rounds over patients.")]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a CPU.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be asked of AWS, as JSON, and ask for nothing.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from chest_xray.backends import get_backend, get_training_jobs
 from chest_xray.cli.groups import CommandWithSubcommands
-from chest_xray.cli.options import Data, Json, Run, optional_options_from, options_from
+from chest_xray.cli.options import BackendName, Data, DryRun, Json, Run, optional_options_from, options_from
 from chest_xray.console import print_json, say
+from chest_xray.errors import SettingsError
 from chest_xray.export.footprint import Rates
 from chest_xray.settings import SageMakerSettings, load_settings
 from chest_xray.training.config import TrainConfig
 
-Backend = Literal["local", "sagemaker"]
 train = typer.Typer(cls=CommandWithSubcommands, invoke_without_command=True)
 JobName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the training job.")]
 JobRun = Annotated[
@@ -30,7 +30,8 @@ def train_run(
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that stopped goes on.")],
     config: dict[str, Any],
     sagemaker: dict[str, Any],
-    backend: Annotated[Backend | None, typer.Option(help="Where to train; by default where CXR_BACKEND says.")] = None,
+    backend: Annotated[BackendName | None, typer.Option(help="Where to train; CXR_BACKEND by default.")] = None,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Train DenseNet121. Killed at any step, the same command goes on and ends in the same weights.
@@ -42,7 +43,13 @@ def train_run(
     settings = load_settings()
     if backend is not None:
         settings = settings.model_copy(update={"backend": backend})
-    _show(get_backend(settings, sagemaker).train(data, output, TrainConfig.from_hyperparameters(config)), json)
+    wanted = TrainConfig.from_hyperparameters(config)
+    if dry_run:
+        if settings.backend == "local":
+            raise SettingsError("--dry-run prints requests to AWS: add --backend sagemaker, or leave it out.")
+        print_json(get_training_jobs(settings, sagemaker).plan(data, output, wanted))
+        return
+    _show(get_backend(settings, sagemaker).train(data, output, wanted), json)
 
 
 train.callback()(train_run)

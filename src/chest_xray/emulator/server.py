@@ -13,13 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from chest_xray.emulator.account import ROLE, bucket_name, furnish, image_name
 from chest_xray.emulator.gate import Gate, Throttle
+from chest_xray.emulator.operations import limits
 from chest_xray.emulator.operations.training import TrainingOperations
 from chest_xray.emulator.runtime import Images, Pace, Runtime
 from chest_xray.errors import EmulatorError
 
 HOST: Final = "127.0.0.1"
-ACCOUNT: Final = "123456789012"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
@@ -62,8 +63,8 @@ class Emulator:
 
     @property
     def bucket(self) -> str:
-        """A bucket that is there from the start, named as SageMaker's tools name an account's default."""
-        return f"sagemaker-{self.region}-{ACCOUNT}"
+        """A bucket that is there from the start."""
+        return bucket_name(self.region)
 
     def environment(self) -> dict[str, str]:
         """The two variables that point any AWS client at the emulator."""
@@ -72,8 +73,8 @@ class Emulator:
     def lines(self) -> list[str]:
         """What a shell evaluates: those two, and what `cxr` needs to train: a role, an image and a bucket."""
         own = {
-            "CXR_SAGEMAKER_ROLE": f"arn:aws:iam::{ACCOUNT}:role/emulator",
-            "CXR_SAGEMAKER_IMAGE": f"{ACCOUNT}.dkr.ecr.{self.region}.amazonaws.com/chest-xray:train",
+            "CXR_SAGEMAKER_ROLE": ROLE,
+            "CXR_SAGEMAKER_IMAGE": image_name(self.region),
             "CXR_SAGEMAKER_BUCKET": self.bucket,
         }
         return [f"export {name}={shlex.quote(value)}" for name, value in {**self.environment(), **own}.items()]
@@ -89,8 +90,9 @@ class Emulator:
         runtime = Runtime(Path(self._folder.name), self.connect, self.environment(), self._images, self._pace)
         self._training = TrainingOperations(runtime)
         self._training.install()
+        limits.install()
         threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True).start()
-        self._make_bucket()
+        furnish(self.connect, self.region, self._key)
         return self
 
     def __exit__(
@@ -176,12 +178,6 @@ class Emulator:
         descriptor = os.open(self.credentials, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-
-    def _make_bucket(self) -> None:
-        place = {} if self.region == "us-east-1" else {
-            "CreateBucketConfiguration": {"LocationConstraint": self.region}
-        }  # fmt: skip
-        self.connect("s3", self.region).create_bucket(Bucket=self.bucket, **place)
 
 
 def _draw_key() -> str:

@@ -9,7 +9,7 @@ from tests.support.emulators import client, variables
 
 from chest_xray.backends.sagemaker.aws import Aws
 from chest_xray.backends.sagemaker.training import TrainingJobs
-from chest_xray.emulator.server import ACCOUNT
+from chest_xray.emulator.account import ACCOUNT
 from chest_xray.errors import CloudError, TrainingError
 from chest_xray.settings import load_sagemaker_settings, load_settings
 from chest_xray.training.config import TrainConfig

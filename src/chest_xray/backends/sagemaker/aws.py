@@ -23,6 +23,9 @@ _THROTTLED: Final = frozenset(
 _EXPIRED: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException"}
 )
+_DENIED: Final = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError", "403"}
+)
 
 
 class Aws:
@@ -127,6 +130,11 @@ class Aws:
             except BotoCoreError as error:
                 raise SettingsError(explain(error)) from error
         return self._session
+
+
+def was_denied(error: CloudError) -> bool:
+    """Whether the caller lacks the permission for the call."""
+    return isinstance(error.__cause__, Exception) and _code(error.__cause__) in _DENIED
 
 
 def _code(error: Exception) -> str:

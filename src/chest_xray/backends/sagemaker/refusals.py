@@ -7,7 +7,7 @@ from typing import Final
 
 _CURES: Final = (
     (
-        r"ResourceLimitExceeded|quota|service limit",
+        r"ResourceLimitExceeded|\bquota\b|service limit",
         "Ask for a higher quota in Service Quotas, or take another --instance-type.",
     ),
     (r"kms:|KMS|\bCMK\b", "Let the role use the KMS key (kms:Decrypt, kms:GenerateDataKey) in the key's policy."),

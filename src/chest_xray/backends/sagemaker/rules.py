@@ -12,12 +12,12 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from chest_xray.backends.sagemaker.ecr import read_image
 from chest_xray.errors import SettingsError
 from chest_xray.service_model import find_faults
 
 LONGEST_SECONDS: Final = 28 * 86_400
 _BUCKET: Final = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ECR: Final = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
 
 Request = Mapping[str, Any]
 
@@ -167,9 +167,9 @@ def key_is_in_the_region(request: Request, region: str) -> Iterator[str]:
 
 def image_is_in_the_region(request: Request, region: str) -> Iterator[str]:
     """Training images come from ECR in the job's region."""
-    image = request["AlgorithmSpecification"].get("TrainingImage", "")
-    match = _ECR.fullmatch(image)
-    if match is None:
-        yield f"The image is {image!r}; expected one in ECR: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG."
-    elif match.group(1) != region:
-        yield f"The image {image} is in {match.group(1)}, and the job in {region}: push it to ECR in {region}."
+    name = request["AlgorithmSpecification"].get("TrainingImage", "")
+    image = read_image(name)
+    if image is None:
+        yield f"The image is {name!r}; expected one in ECR: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG."
+    elif image.region != region:
+        yield f"The image {name} is in {image.region}, and the job in {region}: push it to ECR in {region}."

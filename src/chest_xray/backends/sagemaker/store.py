@@ -56,13 +56,17 @@ class Store:
                     advance(path.stat().st_size // 1_000_000)
         return self.uri(*names)
 
+    def place(self, content: bytes, *folders: str) -> str:
+        """The prefix that `put` gives these bytes: their SHA-256 is part of it."""
+        return self.uri(*folders, hashlib.sha256(content).hexdigest()[:16])
+
     def put(self, content: bytes, *names: str) -> str:
-        """Put bytes at a key that their SHA-256 is part of; returns the prefix that holds them alone."""
-        digest = hashlib.sha256(content).hexdigest()
+        """Put bytes at a key below their `place`; returns the prefix, which holds them alone."""
         *folders, file = names
-        key = "/".join((self._prefix, *folders, digest[:16], file))
+        prefix = self.place(content, *folders)
+        key = f"{urlsplit(prefix).path.lstrip('/')}/{file}"
         self._aws.call("s3", "put_object", Bucket=self._bucket, Key=key, Body=content, **self._encryption())
-        return self.uri(*folders, digest[:16])
+        return prefix
 
     def download(self, uri: str, to: Path) -> None:
         """Fetch an object into a file."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chest_xray.backends.sagemaker.aws import PATIENT, Aws
 from chest_xray.backends.sagemaker.causes import describe_failure
+from chest_xray.backends.sagemaker.doctor.network import require_network
 from chest_xray.backends.sagemaker.follow import ENDED, follow
 from chest_xray.backends.sagemaker.ledger import JobEntry, Ledger
 from chest_xray.backends.sagemaker.names import check_job_name, generate_job_name, next_name
@@ -89,7 +90,27 @@ class TrainingJobs:
         check_request(request, self._aws.region)
         return self._finish(self._submit(request, entry.run, entry.config, entry.data_hash))
 
+    def plan(self, data: Path, run: Path, config: TrainConfig) -> list[dict[str, Any]]:
+        """What `train` would ask of AWS, held to the same rules, with nothing asked: uploads, and the job's request.
+
+        A drawn name has another end at each call.
+
+        Raises:
+            DataError, SettingsError: what `train` would refuse before its first call.
+        """
+        inputs = Inputs.read(data, config, self._settings)
+        store, request = self._prepare(inputs, run)
+        return [*inputs.plan(store), {"service": "sagemaker", "operation": "CreateTrainingJob", "request": request}]
+
     def _create(self, inputs: Inputs, run: Path) -> JobEntry:
+        store, request = self._prepare(inputs, run)
+        store.check_bucket()
+        require_network(self._aws, self._sagemaker)
+        inputs.upload(store)
+        return self._submit(request, run, inputs.config, inputs.data_hash)
+
+    def _prepare(self, inputs: Inputs, run: Path) -> tuple[Store, dict[str, Any]]:
+        """The job's request, held to every rule before anything is copied."""
         settings = self._sagemaker
         if settings.instance_count > 1:
             raise SettingsError(
@@ -103,12 +124,9 @@ class TrainingJobs:
             content = json.dumps([inputs.data_hash, inputs.config.model_dump(), settings.image], sort_keys=True)
             name = generate_job_name(run.name, hashlib.sha256(content.encode()).hexdigest())
         store = self._store(settings.bucket)
-        # The rules are held first with the places that the uploads will have: nothing is copied for a bad request.
-        planned = training_request(name, inputs.config, inputs.data_hash, inputs.planned(store, name), settings)
-        check_request(planned, self._aws.region)
-        store.check_bucket()
-        request = training_request(name, inputs.config, inputs.data_hash, inputs.upload(store, name), settings)
-        return self._submit(request, run, inputs.config, inputs.data_hash)
+        request = training_request(name, inputs.config, inputs.data_hash, inputs.places(store, name), settings)
+        check_request(request, self._aws.region)
+        return store, request
 
     def _submit(self, request: dict[str, Any], run: Path, config: TrainConfig, data_hash: str) -> JobEntry:
         name = request["TrainingJobName"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chest_xray.backends.sagemaker.training_request import Places
 from chest_xray.data.index import INDEX_FILE
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from chest_xray.backends.sagemaker.store import Store
     from chest_xray.settings import Settings
     from chest_xray.training.config import TrainConfig
-
-_PLANNED = "0" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +48,44 @@ class Inputs:
             config = config.model_copy(update={"init": f"input/data/{INIT_CHANNEL}/{init.name}"})
         return cls({name: data / name for name in names}, data_hash, config, init, imagenet)
 
-    def planned(self, store: Store, job: str) -> Places:
-        """Places of the same form as `upload` gives, before anything is there."""
-        return self._places(store, job, store.uri("config", _PLANNED))
-
-    def upload(self, store: Store, job: str) -> Places:
-        """Copy what S3 does not have yet."""
-        store.upload(self.shards, "data", self.data_hash, what="shards")
-        for path in (self.init, self.imagenet):
-            if path is not None:
-                store.upload({path.name: path}, "weights", sha256_of(path)[:16], what=path.name)
-        config = store.put(self.config.model_dump_json(indent=2).encode(), "config", CONFIG_FILE)
-        return self._places(store, job, config)
-
-    def _places(self, store: Store, job: str, config: str) -> Places:
+    def places(self, store: Store, job: str) -> Places:
+        """Where all of it lies, or will lie after `upload`."""
         return Places(
             data=store.uri("data", self.data_hash),
-            config=config,
+            config=store.place(self._config_file(), "config"),
             init=_weights(store, self.init),
             imagenet=_weights(store, self.imagenet),
             checkpoints=store.uri("checkpoints", job),
             output=store.uri("jobs"),
         )
+
+    def upload(self, store: Store) -> None:
+        """Copy what S3 does not have yet."""
+        for folders, files in self._files().items():
+            store.upload(files, *folders, what="shards" if folders[0] == "data" else next(iter(files)))
+        store.put(self._config_file(), "config", CONFIG_FILE)
+
+    def plan(self, store: Store) -> list[dict[str, Any]]:
+        """The requests that `upload` makes where S3 has nothing yet; `bytes` is the object's size."""
+        sizes = {
+            f"{store.uri(*folders)}/{name}": path.stat().st_size
+            for folders, files in self._files().items()
+            for name, path in files.items()
+        }
+        config = self._config_file()
+        sizes[f"{store.place(config, 'config')}/{CONFIG_FILE}"] = len(config)
+        return [{"service": "s3", "operation": "PutObject", "to": to, "bytes": size} for to, size in sizes.items()]
+
+    def _files(self) -> dict[tuple[str, ...], dict[str, Path]]:
+        """What is uploaded, by the folders of its place and then by its name there."""
+        files: dict[tuple[str, ...], dict[str, Path]] = {("data", self.data_hash): self.shards}
+        for path in (self.init, self.imagenet):
+            if path is not None:
+                files["weights", sha256_of(path)[:16]] = {path.name: path}
+        return files
+
+    def _config_file(self) -> bytes:
+        return self.config.model_dump_json(indent=2).encode()
 
 
 def _weights(store: Store, path: Path | None) -> str | None:
