@@ -47,7 +47,18 @@ def test_the_order_of_the_commands_is_the_flow() -> None:
     model = ["phantom", "download-nih", "prepare-data", "train", "evaluate", "export"]
     others = ["ensemble", "compress", "test-time", "robustness", "compare"]
     release = ["register", "models", "approve", "reject", "deploy"]
-    assert list(COMMANDS) == [*model, *others, *release, "predict", "serve", "doctor", "monitor", "emulator", "keys"]
+    assert list(COMMANDS) == [
+        *model,
+        *others,
+        *release,
+        "predict",
+        "score",
+        "serve",
+        "doctor",
+        "monitor",
+        "emulator",
+        "keys",
+    ]
 
 
 def test_training_has_an_option_for_every_setting_with_its_default() -> None:

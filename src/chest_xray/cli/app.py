@@ -21,6 +21,7 @@ from chest_xray.cli.keys import keys
 from chest_xray.cli.monitor import monitor
 from chest_xray.cli.registry import approve, models, register, reject
 from chest_xray.cli.robustness import robustness
+from chest_xray.cli.score import score
 from chest_xray.cli.test_time import ensemble, measure_options
 from chest_xray.cli.train import export, train
 from chest_xray.console import say
@@ -80,6 +81,7 @@ app.command()(approve)
 app.command()(reject)
 app.command()(deploy)
 app.command()(predict)
+app.command()(score)
 app.command()(serve)
 app.command()(doctor)
 app.add_typer(monitor, name="monitor")
