@@ -85,10 +85,7 @@ def evaluate_predictions(
     test, known = without_known_patients(scores)
     validation = scores.validation
     prior = prior_of(chosen.prior, test.findings)
-    priors = priors_for(prior, test)
-    fitted = fit_profiles(
-        validation, scores.origin, aim=chosen.aim, priors=priors, rounds=chosen.rounds, seed=chosen.seed
-    )
+    fitted = _fit(scores, chosen, priors_for(prior, test))
     draws = PatientDraws(test.patients, rounds=chosen.rounds, seed=chosen.seed)
     profiles = fitted.profiles.findings
     findings, mean = finding_metrics(test, profiles, fitted.choices, draws)
@@ -112,6 +109,13 @@ def evaluate_predictions(
         localisation=localisation,
     )
     return Measured(evaluation, fitted.profiles)
+
+
+def _fit(scores: Scores, chosen: Choices, priors: dict[str, float]) -> FittedProfiles:
+    """Calibrations and operating points, which see the validation images alone."""
+    return fit_profiles(
+        scores.validation, scores.origin, aim=chosen.aim, priors=priors, rounds=chosen.rounds, seed=chosen.seed
+    )
 
 
 def without_known_patients(scores: Scores) -> tuple[ScoredImages, list[Issue]]:

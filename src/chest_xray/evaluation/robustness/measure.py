@@ -96,9 +96,7 @@ def measure_robustness(
         DataError: the shards are of another image size, or no finding has enough test images of each class.
         BundleError: the graph gives logits that are not finite.
     """
-    shards = shards_for(str(bundle.root), bundle, [Shards.open(data)])
-    if bundle.manifest.variant in {"bf16", "fp16"}:
-        raise BundleError(f"{bundle.root} is computed in {bundle.manifest.variant}. Measure the bundle it came from.")
+    shards = _shards_for(bundle, data)
     rows = shards.rows("test") if images is None else thinned(shards.rows("test"), images)
     kept, left_out = _measured_findings(shards, rows)
     eyes = _Eyes(bundle, open_session(bundle.graph), warns)
@@ -122,6 +120,14 @@ def measure_robustness(
         curves=_curves(perturbations, against, seen),
         notes=_notes(bundle, shards),
     )
+
+
+def _shards_for(bundle: Bundle, data: Path) -> Shards:
+    """The shards, where the bundle takes their images and computes in full precision."""
+    shards = shards_for(str(bundle.root), bundle, [Shards.open(data)])
+    if bundle.manifest.variant in {"bf16", "fp16"}:
+        raise BundleError(f"{bundle.root} is computed in {bundle.manifest.variant}. Measure the bundle it came from.")
+    return shards
 
 
 def _see_all(

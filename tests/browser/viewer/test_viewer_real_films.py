@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 from tests.browser.serving import Server
-from tests.browser.viewing import Viewing
+from tests.browser.viewer.viewing import Viewing
 
 from chest_xray.images.class_maps import displayed
 from chest_xray.images.decode import decode_film

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from tests.browser.conftest import Faults
 from tests.browser.serving import Server
-from tests.browser.viewing import Viewing
+from tests.browser.viewer.viewing import Viewing
 from tests.support.bundles import png
 from tests.support.dicom_files import dicom
 

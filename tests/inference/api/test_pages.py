@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import httpx
 import pytest
 from starlette.applications import Starlette
-from tests.inference.test_openapi import KEY, OneKey
+from tests.inference.api.test_openapi import KEY, OneKey
 from tests.support.asgi import Client
 from tests.support.stubs import ListAudit
 

@@ -216,7 +216,7 @@ def test_a_client_that_reads_slowly_gets_its_answer_and_one_that_does_not_read_i
 SIGNALLED = """
 import socket, sys, threading, time
 from chest_xray.inference.http.server import run_server
-from tests.inference.test_http_server import application
+from tests.inference.http.test_http_server import application
 
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)

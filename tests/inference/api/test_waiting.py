@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.inference.test_openapi import KEY, OneKey
+from tests.inference.api.test_openapi import KEY, OneKey
 from tests.support.asgi import Client
 from tests.support.bundles import film, png, write_bundle
 from tests.support.endpoints import deploy_folder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 from tests.browser.serving import Server
-from tests.browser.viewing import Viewing
+from tests.browser.viewer.viewing import Viewing
 from tests.support.bundles import png
 from tests.support.dicom_files import dicom
 
