@@ -7,8 +7,13 @@ TORCH_INDEX ?=
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 STAMP := $(VENV)/.installed
-# The page itself needs no Node; its checks do.
+# The page itself needs no Node; its checks do. Where the machine has none, a wheel brings it into .venv.
 NODE_STAMP := node_modules/.installed
+export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+# A part of the tests: make test ARGS="tests/images -k dicom"
+ARGS ?=
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 
 # The demo keeps all it makes in this folder; `rm -r .demo` starts anew.
 DEMO := .demo
@@ -19,10 +24,10 @@ DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fuzz lint format bench lock
+.PHONY: help setup demo test test-fast parts fuzz lint format bench lock
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install the locked dependencies
 
@@ -35,16 +40,21 @@ $(STAMP): pyproject.toml locks/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-# Not `npm ci`: it wants the binaries of every platform in the lock, and not every registry has them all.
-$(NODE_STAMP): package.json package-lock.json
-	@npm install --silent --no-save --no-audit --no-fund
+$(NODE_STAMP): package.json package-lock.json locks/node.txt | $(STAMP)
+	@$(BIN)/python -m tests.support.system_parts axe-core
 	@touch $@
 
 demo: $(STAMP) ## From phantom radiographs to a served model, in ten minutes on two cores
 	@CXR="$(BIN)/cxr" DEMO="$(DEMO)" IMAGES="$(DEMO_IMAGES)" SERVE="$(DEMO_SERVE)" FLAGS="$(DEMO_FLAGS)" sh scripts/demo.sh
 
-test: $(STAMP) $(NODE_STAMP) ## Run all tests; those of the page need Chromium
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
+test: $(STAMP) $(if $(ARGS),,parts) ## Run all tests, or a part: make test ARGS="tests/images -k dicom"
+	@$(PYTEST) $(ARGS)
+
+test-fast: $(STAMP) ## Run the everyday part: no browser, no container image, nothing slow
+	@$(PYTEST) -m "not browser and not image and not slow" $(ARGS)
+
+parts: $(STAMP) ## Install what tests need of the system (CXR_INSTALL=0: nothing)
+	@$(BIN)/python -m tests.support.system_parts
 
 fuzz: $(STAMP) ## Post 100,000 mutated files of each kind to the API
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing --count 100000 --seed 1
@@ -72,6 +82,7 @@ lock: $(STAMP) ## Resolve the dependencies anew into locks/
 	$(call export_lock,serve,--extra dicom)
 	$(call export_lock,train,--extra train --extra dicom)
 	$(call export_lock,dev,--extra dev)
+	$(call export_lock,node,--only-group node)
 
 define export_lock
 	$(BIN)/uv export --quiet --frozen --no-header --no-annotate --no-emit-project --no-emit-package torch --prune torch \

@@ -1,10 +1,8 @@
-"""Chromium and the real server, for the tests of the page. Without Chromium they fail; none is skipped."""
+"""Chromium and the real server, for the tests of the page."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 from tests.browser.serving import Server
+from tests.support.system_parts import PARTS
 
 FLAGS = (
     "--no-sandbox",
@@ -62,19 +61,11 @@ class Faults:
         self.seen.append(f"request failed: {request.method} {request.url}: {request.failure}")
 
 
-def chromium() -> str:
-    """Where this machine's Chromium is."""
-    path = os.environ.get("CXR_CHROMIUM") or shutil.which("chromium")
-    if path is None:
-        pytest.fail("Chromium is not installed: install Debian's `chromium`, or give its path in CXR_CHROMIUM.")
-    return path
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder `browser`."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker("browser")
+            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session")
@@ -95,13 +86,21 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """This machine's Chromium; without one the tests of this folder are left out."""
+    (path,) = (part.find() for part in PARTS if part.name == "Chromium")
+    assert path is not None
+    return path
+
+
 # Of a module, not of the session: Playwright's event loop runs in the thread of the tests as long as it is open, and
 # tests of other files that start a loop of their own would fail.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(chromium: Path) -> Iterator[Browser]:
     """Chromium of this machine, drawing WebGL in software."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield browser
         browser.close()
 

@@ -66,6 +66,7 @@ def empty(reading: Reading, folder: Path) -> None:
 STATES: Final[list[Callable[[Reading, Path], None]]] = [empty, scored, refused, helped, asked, compared]
 
 
+@pytest.mark.node
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 @pytest.mark.parametrize("size", [(1280, 800), PHONE], ids=["desk", "phone"])
 def test_axe_finds_nothing_in_either_theme(

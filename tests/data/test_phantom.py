@@ -83,10 +83,8 @@ def test_tables_have_the_headers_of_nih(phantom: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_entries_header_is_the_one_in_real_data() -> None:
-    if "CXR_REAL_DATA" not in os.environ:
-        pytest.skip("CXR_REAL_DATA is not set")
-    real = Path(os.environ["CXR_REAL_DATA"]) / "nih-mini" / "Data_Entry_2017_v2020.csv"
+def test_entries_header_is_the_one_in_real_data(real_data: Path) -> None:
+    real = real_data / "nih-mini" / "Data_Entry_2017_v2020.csv"
     with real.open() as file:
         assert file.readline().strip() == ENTRIES_HEADER
 

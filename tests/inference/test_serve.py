@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import socket
 import ssl
@@ -201,6 +200,7 @@ def test_a_host_that_others_reach_demands_keys(bundle: Path, tmp_path: Path) -> 
     assert [json.loads(line)["caller"] for line in audit] == ["key:ward-3"]
 
 
+@pytest.mark.openssl
 def test_tls_ends_here_when_it_is_given_a_certificate(bundle: Path, tmp_path: Path) -> None:
     certificate, key = _certificate(tmp_path)
     files = {"tls_certificate": str(certificate), "tls_key": str(key)}
@@ -211,8 +211,6 @@ def test_tls_ends_here_when_it_is_given_a_certificate(bundle: Path, tmp_path: Pa
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
