@@ -13,8 +13,8 @@ export PATH := $(PATH):$(CURDIR)/$(BIN)
 
 # A part of the tests: make test ARGS="tests/images -k dicom"
 ARGS ?=
-# A file's tests stay with one worker, which sets up once what they share.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
+# A file's tests stay with one worker, which sets up once what they share. Compiled tests are kept, whatever the shell says.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 # The demo keeps all it makes in this folder; `rm -r .demo` starts anew.
 DEMO := .demo

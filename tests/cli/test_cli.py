@@ -132,6 +132,7 @@ def test_a_foreign_label(tmp_path: Path) -> None:
     assert not (tmp_path / "shards").exists()
 
 
+@pytest.mark.slow
 def test_an_unfinished_step_names_the_command_to_run(tmp_path: Path) -> None:
     assert "prepare-data" in refused(tmp_path, "train", "--data", tmp_path, "--output", tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -100,6 +100,7 @@ def test_weights_are_the_same_to_the_bit_after_kills(data: Path, home: Path, who
     assert not list(run.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_recorded(data: Path, home: Path, whole: Path) -> None:
     record = RunFolder(whole).record()
     shards = Shards.open(data)
@@ -119,6 +120,7 @@ def test_a_finished_run_is_recorded(data: Path, home: Path, whole: Path) -> None
     assert artifacts == {"curves.png", "weights.safetensors", "training.json"}
 
 
+@pytest.mark.slow
 def test_a_second_run_skips_and_another_is_refused(data: Path, home: Path, whole: Path) -> None:
     before = RunFolder(whole).weights.stat().st_mtime_ns
     code, err = finish(start(data, whole, home))
@@ -164,6 +166,7 @@ def learner(data: Path, **changes: object) -> Learner:
     return Learner(Shards.open(data), TrainConfig(**{**OPTIONS, **changes}), Settings())
 
 
+@pytest.mark.slow
 def test_a_finished_run_takes_the_shards_of_its_findings_alone(data: Path, whole: Path) -> None:
     record, shards = RunFolder(whole).record(), Shards.open(data)
     record.check_shards(shards, whole, "Evaluate with its own.")
@@ -308,6 +311,7 @@ def test_a_loss_that_is_not_finite_stops_training(data: Path) -> None:
         net.train_step(batch)
 
 
+@pytest.mark.slow
 def test_the_container_entry_trains_under_opt_ml(data: Path, home: Path, whole: Path, tmp_path: Path) -> None:
     root = tmp_path / "ml"
     (root / "input/config").mkdir(parents=True)

@@ -90,6 +90,7 @@ def _check_job(job: dict[str, Any], err: str, data: Path) -> None:
     assert found == {name: float(re.search(regex, last).group(1)) for name, regex in METRICS.items()}
 
 
+@pytest.mark.slow
 def test_the_archive_in_s3_is_flat_and_holds_files_only(data: Path, tmp_path: Path) -> None:
     env = variables(tmp_path / "home")
     arguments = ("--data", data, "--output", tmp_path / "flat", "--epochs", 1, "--batch-size", 8, "--job-name", "flat")
@@ -131,6 +132,7 @@ def test_a_failure_brings_the_last_lines_and_the_likely_cause(data: Path, tmp_pa
     assert "Likely cause: the image lacks a library (No module named 'cv2'): build and push it again." in lines[-1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_job_and_stop_and_resume_work_on_it(data: Path, tmp_path: Path) -> None:
     env = variables(tmp_path, "sleeps")
     arguments = ("--backend=sagemaker", "--use-spot", "--data", data, "--output", tmp_path / "run", *OPTIONS)
