@@ -192,7 +192,7 @@ def _printed(studio: Studio, films: list[Path]) -> None:
         _scored(page, films)
         _reading(page)
         page.click("#print")
-        page.locator("#report img").wait_for(state="attached")
+        page.locator("#report canvas").wait_for(state="attached")
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 794, "height": 1123})
         studio.take(page, "report")

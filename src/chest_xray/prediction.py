@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 from uuid import uuid4
 
@@ -33,7 +33,8 @@ class FindingScore:
     """One finding of one film.
 
     `probability` is calibrated, 0..1. `operating_point` is the probability from which the finding is flagged; it and
-    `flag` are None when validation had too few cases to choose one.
+    `flag` are None when validation had too few cases to choose one. `flag` is None for a film whose scores are
+    withheld, too.
     """
 
     finding: str
@@ -99,6 +100,22 @@ class Prediction:
     heat_maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     event_id: str = field(default_factory=lambda: str(uuid4()), compare=False)
+
+    def __post_init__(self) -> None:
+        # Here, so that no door can answer with the flag of a film that is not accepted.
+        if self.withheld is not None:
+            unflagged = tuple(replace(score, flag=None) for score in self.findings)
+            object.__setattr__(self, "findings", unflagged)
+
+    @property
+    def withheld(self) -> str | None:
+        """Why the scores are not to be read: the first quality check that the film fails, or the guard's refusal.
+
+        None for a film that the guard and every quality check accept; the words are those that `strict` refuses with.
+        """
+        for warning in self.quality:
+            return f"quality_{warning.check}"
+        return None if self.guard.in_distribution else "out_of_distribution"
 
 
 class Predictor(Protocol):

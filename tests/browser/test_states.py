@@ -83,7 +83,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(
     Reading(page, own_server).add(film).choose(film)
 
 
-def test_a_film_unlike_the_training_films_is_listed_last_and_its_scores_are_said_to_mean_nothing(
+def test_a_film_unlike_the_training_films_shows_no_score_and_no_map(
     page: Page, own_server: Server, tmp_path: Path
 ) -> None:
     own_server.deploy(guard=bundles.GUARD.model_copy(update={"threshold": 1e-9}))
@@ -93,8 +93,11 @@ def test_a_film_unlike_the_training_films_is_listed_last_and_its_scores_are_said
 
     expect(page.locator("#warnings")).to_contain_text("unlike the training films")
     expect(page.locator("#warnings")).to_contain_text("mean nothing")
-    expect(page.locator("#findings")).to_have_class("meaningless")
-    expect(reading.row(film)).to_contain_text("unlike")
+    expect(page.locator("#warnings")).to_contain_text("withheld")
+    expect(page.locator("#findings-list li")).to_have_count(0)
+    expect(reading.row(film)).to_contain_text("read it yourself: unlike training films")
+    page.keyboard.press("1")
+    expect(page.locator("#legend")).to_have_class("legend without")
 
 
 def test_a_file_over_the_limit_is_not_sent(page: Page, server: Server, tmp_path: Path) -> None:

@@ -84,5 +84,5 @@ def test_the_report_is_one_page_with_everything_on_it(page: Page, server: Server
         assert text in told
     for score in answer["findings"]:
         assert score["finding"].replace("_", " ") in told
-    picture = page.locator("#report img")
-    assert picture.evaluate("(image) => image.naturalWidth") >= 600
+    picture = page.locator("#report canvas")
+    assert picture.evaluate("(canvas) => canvas.width") >= 600

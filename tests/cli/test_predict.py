@@ -111,11 +111,14 @@ def test_the_table_says_what_speaks_against_the_scores(home: Path, films: dict[s
     facts, event = done.stdout.splitlines()[1].split("; event ")
     assert facts == "image/png, 64 x 64"
     assert uuid.UUID(event)
-    assert done.stdout.splitlines()[2:4] == [UNLIKE, BLANK]
+    assert done.stdout.splitlines()[2:5] == [UNLIKE, BLANK, "Its scores are withheld: read this film yourself."]
+    assert "flagged" not in done.stdout
+    assert done.stdout.count("withheld") == 1 + 5
     assert RESEARCH_USE_ONLY in done.stdout
     usual = predict(home, films["usual.png"]).stdout
     assert "unlike" not in usual
     assert "blank" not in usual
+    assert "withheld" not in usual
 
 
 def test_a_dicom_film_shows_its_view_age_and_sex(home: Path, tmp_path: Path) -> None:
@@ -164,7 +167,11 @@ def test_every_film_has_a_line_that_its_answer_names(home: Path, films: dict[str
         "in_distribution": True,
         "flagged": [row["finding"] for row in rows[0]["findings"] if row["flag"]],
         "no_operating_point": ["Hernia"],
+        "withheld": None,
     }
+    assert (white["withheld"], white["flagged"], white["no_operating_point"]) == ("quality_blank", [], ["Hernia"])
+    assert rows[1]["withheld"] == "quality_blank"
+    assert {row["flag"] for row in rows[1]["findings"]} == {None}
 
 
 def test_nothing_is_shown_that_the_audit_log_does_not_have(

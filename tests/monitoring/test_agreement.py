@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -73,6 +74,16 @@ def test_a_finding_that_the_model_cannot_flag_counts_as_neither(home: Path) -> N
     hernia = measure_agreement(home, home / "audit", "clinic").findings["Hernia"]
     assert (hernia.judged, hernia.missed, hernia.not_compared) == (0, 0, 1)
     assert hernia.sensitivity == Share(0, 0, None, None)
+
+
+def test_a_film_whose_scores_were_withheld_counts_as_neither(tmp_path: Path) -> None:
+    audit, log = FileAudit.open(tmp_path), GroundTruthLog(tmp_path, "clinic", FINDINGS)
+    event = str(uuid4())
+    line = AuditEntry(TIME, str(uuid4()), "local", "0" * 64, "image/png", "scored", None, MODEL, False)
+    audit.record(replace(line, event_id=event, withheld="out_of_distribution"))
+    log.write(GroundTruth(event, {"Effusion": True}), TIME)
+    effusion = measure_agreement(tmp_path, tmp_path / "audit", "clinic").findings["Effusion"]
+    assert (effusion.judged, effusion.missed, effusion.not_compared) == (0, 0, 1)
 
 
 def test_a_later_judgement_replaces_the_earlier(home: Path) -> None:

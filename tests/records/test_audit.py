@@ -71,6 +71,7 @@ def test_a_line_says_who_asked_for_what_when_and_which_model_answered(tmp_path: 
         "in_distribution": True,
         "flagged": ["Effusion", "Mass"],
         "no_operating_point": ["Hernia"],
+        "withheld": None,
     }
     assert json.loads(refused)["code"] == "image_unreadable"
 

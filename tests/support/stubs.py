@@ -13,11 +13,12 @@ from tests.support.asgi import post_scope
 from chest_xray.bundle import Manifest
 from chest_xray.inference.predictor import OnnxPredictor
 from chest_xray.prediction import ModelIdentity, Prediction
-from chest_xray.records.audit import AuditEntry, Entry, FeedbackEntry
+from chest_xray.records.audit import AuditEntry, Entry, FeedbackEntry, ShownEntry
 
 PREDICTIONS = "/v1/predictions"
 FILMS = "/v1/films"
 FEEDBACK = "/v1/feedback"
+SHOWN = "/v1/events/{event_id}/shown"
 PNG = {"content-type": "image/png"}
 
 
@@ -48,6 +49,7 @@ class ListAudit:
 
     entries: list[AuditEntry] = field(default_factory=list)
     feedback: list[FeedbackEntry] = field(default_factory=list)
+    shown: list[ShownEntry] = field(default_factory=list)
     failure: Exception | None = None
 
     def fingerprint(self, image: bytes) -> str:
@@ -56,10 +58,13 @@ class ListAudit:
     def record(self, entry: Entry) -> None:
         if self.failure is not None:
             raise self.failure
-        if isinstance(entry, AuditEntry):
-            self.entries.append(entry)
-        else:
-            self.feedback.append(entry)
+        match entry:
+            case AuditEntry():
+                self.entries.append(entry)
+            case ShownEntry():
+                self.shown.append(entry)
+            case FeedbackEntry():
+                self.feedback.append(entry)
 
 
 class RawRequest:

@@ -33,8 +33,8 @@ PART_SECONDS: Final = 20.0
 class Summary:
     """What became of a folder's films.
 
-    `refused` counts films by the code of their refusal; `flagged` are scored films with a flagged finding and `unlike`
-    those that the guard does not accept. `now` films were scored or refused by this run, in `seconds`.
+    `refused` counts films by the code of their refusal; `flagged` are scored films with a flagged finding and
+    `withheld` those whose scores are not to be read. `now` films were scored or refused by this run, in `seconds`.
     """
 
     scores: Path
@@ -42,7 +42,7 @@ class Summary:
     scored: int
     refused: dict[str, int]
     flagged: int
-    unlike: int
+    withheld: int
     now: int
     seconds: float
 
@@ -146,7 +146,7 @@ def _summary(folder: ScoresFolder, table: pa.Table, *, now: int, seconds: float)
         scored=sum(scored),
         refused=dict(sorted(codes.items())),
         flagged=sum(any(of_film) for of_film in zip(*flags, strict=True)) if flags else 0,
-        unlike=table["in_distribution"].to_pylist().count(False),
+        withheld=table.num_rows - table["withheld"].null_count,
         now=now,
         seconds=round(seconds, 3),
     )

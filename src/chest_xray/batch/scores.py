@@ -4,8 +4,8 @@
     OUTPUT/parts/N.parquet    rows since then, each part whole or not there
 
 Columns: key, bytes, modified_ns (the file's), outcome (`scored` or `refused`), code and detail (why it was refused),
-event_id, what is known of the film, the guard's verdict, quality (codes of warnings), and for each finding
-`NAME.probability` and `NAME.flag`. The model stands in the file's metadata.
+event_id, what is known of the film, the guard's verdict, quality (codes of warnings), withheld (why the scores are not
+to be read), and for each finding `NAME.probability` and `NAME.flag`. The model stands in the file's metadata.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _COLUMNS: Final[Mapping[str, pa.DataType]] = {
     "in_distribution": pa.bool_(),
     "guard_distance": pa.float64(),
     "quality": pa.list_(pa.string()),
+    "withheld": pa.string(),
 }
 
 Row = dict[str, Any]
@@ -70,6 +71,7 @@ def row_of(film: FilmFile, result: Prediction | ImageError) -> Row:
         "in_distribution": guard.in_distribution,
         "guard_distance": guard.distance,
         "quality": [warning.check for warning in result.quality],
+        "withheld": result.withheld,
     }
     for score in result.findings:
         row |= {f"{score.finding}.probability": score.probability, f"{score.finding}.flag": score.flag}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from chest_xray.bundle import Manifest
     from chest_xray.prediction import FilmFacts, Prediction
+
+
+_FLAGS: Final = {True: "flagged", False: "", None: "too few cases"}
 
 
 def print_prediction(file: str, prediction: Prediction, manifest: Manifest, top: int) -> None:
@@ -35,10 +38,10 @@ def warnings_of(prediction: Prediction) -> list[str]:
     """What speaks against the scores: the guard's verdict where it refuses the film, then every quality warning."""
     found = [warning.detail for warning in prediction.quality]
     guard = prediction.guard
-    if guard.in_distribution:
-        return found
-    far = f"distance {guard.distance:.1f}, at most {guard.threshold:.1f} expected"
-    return [f"This film is unlike the training films ({far}). Its scores mean nothing.", *found]
+    if not guard.in_distribution:
+        far = f"distance {guard.distance:.1f}, at most {guard.threshold:.1f} expected"
+        found = [f"This film is unlike the training films ({far}). Its scores mean nothing.", *found]
+    return [*found, "Its scores are withheld: read this film yourself."] if prediction.withheld else found
 
 
 def prediction_table(prediction: Prediction, manifest: Manifest, top: int) -> Table:
@@ -51,9 +54,9 @@ def prediction_table(prediction: Prediction, manifest: Manifest, top: int) -> Ta
     rows.add_column("operating point", justify="right")
     rows.add_column("flag")
     for score in sorted(prediction.findings, key=by_urgency, reverse=True)[:top]:
-        flag = {True: "flagged", False: "", None: "too few cases"}[score.flag]
+        flag = "withheld" if prediction.withheld else _FLAGS[score.flag]
         point = "n/a" if score.operating_point is None else f"{score.operating_point:.3f}"
-        style = "bold" if score.flag else None
+        style = "dim" if prediction.withheld else "bold" if score.flag else None
         rows.add_row(score.finding, f"{score.probability:.3f}", point, flag, style=style)
     return rows
 

@@ -65,6 +65,6 @@ def _sentence(found: Summary) -> str:
     rate = f" ({found.now / found.seconds:.1f} films/s)" if found.now and found.seconds else ""
     refused = ", ".join(f"{count} {code}" for code, count in found.refused.items())
     return (
-        f"{found.scored} of {found.films} films scored{rate}: {found.flagged} with a flagged finding, {found.unlike} "
-        f"unlike the training films{f'; refused: {refused}' if refused else ''}. {found.scores}"
+        f"{found.scored} of {found.films} films scored{rate}: {found.flagged} with a flagged finding, {found.withheld} "
+        f"withheld, to be read by yourself{f'; refused: {refused}' if refused else ''}. {found.scores}"
     )

@@ -189,7 +189,7 @@ def keys_table(keys: Sequence[ApiKey]) -> Table:
 def agreement_table(found: Agreement) -> Table:
     """Readers' judgements beside the model's flags, a row for each finding that was judged.
 
-    `not compared` are judgements of a finding that the model has no operating point for.
+    `not compared` are judgements of a finding that the model has no operating point for, or of withheld scores.
     """
     since = "" if found.since is None else f" since {found.since}"
     models = ", ".join(f"{name}: {count}" for name, count in found.models.items()) or "none"

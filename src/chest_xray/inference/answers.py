@@ -62,7 +62,9 @@ class FindingAnswer(Answer):
     operating_point: Probability | None = Field(
         description="The probability from which the finding is flagged; null where too few cases gave one."
     )
-    flag: bool | None = Field(description="probability >= operating_point; null without an operating point.")
+    flag: bool | None = Field(
+        description="probability >= operating_point; null without an operating point, and where scores are withheld."
+    )
 
 
 class FilmFactsAnswer(Answer):
@@ -103,6 +105,10 @@ class FilmAnswer(Answer):
     findings: list[FindingAnswer]
     guard: GuardAnswer
     quality: list[QualityWarningAnswer] = Field(description="Empty where every check was passed.")
+    withheld: str | None = Field(
+        description="Why the scores are not to be read, though they are here: `out_of_distribution`, or `quality_` and "
+        "the check that the film fails. `strict` refuses such a film with the same code. null: the film is accepted."
+    )
     heat_maps: dict[str, HeatMap | HeatMapPicture] = Field(description="By finding, as asked for.")
     locations: dict[str, str | None] = Field(
         description="Where the evidence of each heat map lies, in words; null where there is none, or where the film "
@@ -227,6 +233,13 @@ class FeedbackAnswer(Answer):
 
     request_id: str
     event_id: str = Field(description="Of the film that it is about.", json_schema_extra={"format": "uuid"})
+
+
+class ShownAnswer(Answer):
+    """It was recorded that withheld scores are shown."""
+
+    request_id: str
+    event_id: str = Field(description="Of the film.", json_schema_extra={"format": "uuid"})
 
 
 class Health(Answer):

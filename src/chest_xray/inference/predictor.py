@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -103,21 +104,23 @@ class OnnxPredictor:
         prepared = time.perf_counter()
         outputs = self._run(pixels)
         scored = time.perf_counter()
-        findings = self._calibration.scores(outputs.logits[0])
         facts = _facts(film)
-        return Prediction(
+        guard = self._guard.judge(outputs.embedding[0])
+        quality = (*_doubts(film), *self._quality.judge(pixels, width=facts.width, height=facts.height))
+        prediction = Prediction(
             model=self._identity,
             film=facts,
-            findings=findings,
-            guard=self._guard.judge(outputs.embedding[0]),
-            quality=(*_doubts(film), *self._quality.judge(pixels, width=facts.width, height=facts.height)),
-            heat_maps={name: outputs.cam[0, self._findings.index(name)] for name in chosen(explained, findings)},
+            findings=self._calibration.scores(outputs.logits[0]),
+            guard=guard,
+            quality=quality,
             timings_ms={
                 "decode": (decoded - started) * 1e3,
                 "preprocess": (prepared - decoded) * 1e3,
                 "network": (scored - prepared) * 1e3,
             },
         )
+        names = chosen(explained, prediction.findings)
+        return replace(prediction, heat_maps={name: outputs.cam[0, self._findings.index(name)] for name in names})
 
     def logits(self, image: bytes) -> NDArray[np.float32]:
         """The raw logits (F,) of one image file's bytes, before calibration."""

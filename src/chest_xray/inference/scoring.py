@@ -65,20 +65,21 @@ def show_film(
 
 
 def check_accepted(prediction: Prediction) -> None:
-    """Let a prediction pass that the guard and every quality check accept.
+    """Let a prediction pass whose scores are not withheld.
 
     Raises:
         UnlikeTrainingError: the first quality warning, as it tells more, or else the guard's verdict.
     """
+    code, guard = prediction.withheld, prediction.guard
+    if code is None:
+        return
     for warning in prediction.quality:
-        raise UnlikeTrainingError(f"quality_{warning.check}", warning.detail)
-    guard = prediction.guard
-    if not guard.in_distribution:
-        raise UnlikeTrainingError(
-            "out_of_distribution",
-            f"The film is unlike the training films: its distance is {guard.distance:.4g}; at most "
-            f"{guard.threshold:.4g} is accepted. Without `strict` it is scored all the same.",
-        )
+        raise UnlikeTrainingError(code, warning.detail)
+    raise UnlikeTrainingError(
+        code,
+        f"The film is unlike the training films: its distance is {guard.distance:.4g}; at most "
+        f"{guard.threshold:.4g} is accepted. Without `strict` it is scored all the same.",
+    )
 
 
 def flagged(prediction: Prediction) -> tuple[str, ...]:
@@ -116,7 +117,8 @@ def _with_result(entry: AuditEntry, result: Prediction | FullFilm | ImageError) 
         outcome="scored",
         in_distribution=result.guard.in_distribution,
         flagged=flagged(result),
-        no_operating_point=tuple(score.finding for score in result.findings if score.flag is None),
+        no_operating_point=tuple(score.finding for score in result.findings if score.operating_point is None),
+        withheld=result.withheld,
         event_id=result.event_id,
     )
 

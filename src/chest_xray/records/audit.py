@@ -41,7 +41,7 @@ class AuditEntry:
     `time` is UTC. `image` is `Audit.fingerprint` of its bytes, None where no byte came. `code` is the problem's code
     when it was refused; `viewed` is a film whose pixels went to a viewer. `in_distribution` is the guard's verdict,
     None where the film was not scored. `event_id` is that of the scores: feedback on them names it.
-    `no_operating_point` are the findings that the model cannot flag.
+    `no_operating_point` are the findings that the model cannot flag; `withheld` says why it flagged none of a film.
     """
 
     time: datetime
@@ -56,6 +56,18 @@ class AuditEntry:
     flagged: tuple[str, ...] = ()
     no_operating_point: tuple[str, ...] = ()
     event_id: str | None = None
+    withheld: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEntry:
+    """Somebody had the withheld scores of `event_id` shown."""
+
+    time: datetime
+    request_id: str
+    caller: str
+    event_id: str
+    model: ModelIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,8 @@ class FeedbackEntry:
     model: ModelIdentity
 
 
-Entry = AuditEntry | FeedbackEntry
+Entry = AuditEntry | ShownEntry | FeedbackEntry
+_EVENTS: Final = {AuditEntry: "prediction", ShownEntry: "withheld_shown", FeedbackEntry: "feedback"}
 
 
 class Audit(Protocol):
@@ -112,6 +125,7 @@ class _KeyedAudit:
                 "in_distribution": entry.in_distribution,
                 "flagged": list(entry.flagged),
                 "no_operating_point": list(entry.no_operating_point),
+                "withheld": entry.withheld,
             }
         return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
@@ -119,7 +133,7 @@ class _KeyedAudit:
 def _common_fields(entry: Entry) -> dict[str, object]:
     model = entry.model
     return {
-        "event": "feedback" if isinstance(entry, FeedbackEntry) else "prediction",
+        "event": _EVENTS[type(entry)],
         "time": entry.time.isoformat(timespec="milliseconds"),
         "request_id": entry.request_id,
         "event_id": entry.event_id,
@@ -198,10 +212,13 @@ class Scored:
     model: str
     flagged: frozenset[str]
     no_operating_point: frozenset[str]
+    withheld: str | None = None
 
     def flag(self, finding: str) -> bool | None:
-        """Whether a finding of the model was flagged; None for one without an operating point."""
-        return None if finding in self.no_operating_point else finding in self.flagged
+        """Whether a finding was flagged; None for one without an operating point, or where scores were withheld."""
+        if self.withheld is not None or finding in self.no_operating_point:
+            return None
+        return finding in self.flagged
 
 
 def read_scored(folder: Path, events: Iterable[str]) -> dict[str, Scored]:
@@ -230,6 +247,7 @@ class _Line(BaseModel):
     model: _Model
     flagged: frozenset[str]
     no_operating_point: frozenset[str] = frozenset()
+    withheld: str | None = None
 
 
 def _parse(line: bytes) -> Scored | None:
@@ -242,7 +260,7 @@ def _parse(line: bytes) -> Scored | None:
     except (ValueError, ValidationError):
         return None
     version = "" if read.model.version is None else f" version {read.model.version}"
-    return Scored(f"{read.model.name}{version}", read.flagged, read.no_operating_point)
+    return Scored(f"{read.model.name}{version}", read.flagged, read.no_operating_point, read.withheld)
 
 
 def _key_of_installation(path: Path) -> bytes:

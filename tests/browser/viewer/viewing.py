@@ -47,10 +47,7 @@ _PIXELS: Final = """(id) => {
   window.viewers[id].flush();
   return document.querySelector(`#${id} canvas`).toDataURL("image/png");
 }"""
-_SNAPSHOT: Final = """async ([id, width]) => {
-  const bytes = new Uint8Array(await (await window.viewers[id].snapshot(width)).arrayBuffer());
-  return "," + btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-}"""
+_SNAPSHOT: Final = '([id, width]) => window.viewers[id].snapshot(width).toDataURL("image/png")'
 
 
 class Viewing:

@@ -18,7 +18,7 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from starlette.datastructures import Headers
 from tests.support.asgi import Client
 from tests.support.bundles import film, png
-from tests.support.stubs import FEEDBACK, FILMS, PREDICTIONS, multipart
+from tests.support.stubs import FEEDBACK, FILMS, PREDICTIONS, SHOWN, multipart
 
 from chest_xray.findings import FINDINGS
 from chest_xray.inference.api.app import create_app
@@ -74,13 +74,13 @@ def test_the_api_does_what_its_document_says(tiny_predictor: OnnxPredictor, tmp_
     failures = [check.failure_info.failure for check in checks if check.failure_info is not None]
     assert (errors, failures) == ([], [])
     # Of /v1/films there are no more than twelve: three images under four types.
-    for path, least in ((PREDICTIONS, 50), (FILMS, 12), (FEEDBACK, 50)):
+    for path, least in ((PREDICTIONS, 50), (FILMS, 12), (FEEDBACK, 50), (SHOWN, 4)):
         assert sum(event.label == f"POST {path}" and len(event.recorder.cases) >= least for event in finished) == 2
     assert {check.name for check in checks} >= {"not_a_server_error", "response_schema_conformance", "ignored_auth"}
 
 
 def test_the_document_has_every_route_body_and_status(document: dict[str, Any]) -> None:
-    posts, gets = {PREDICTIONS, FILMS, FEEDBACK}, {"/v1/model", "/healthz", "/readyz", "/metrics"}
+    posts, gets = {PREDICTIONS, FILMS, FEEDBACK, SHOWN}, {"/v1/model", "/healthz", "/readyz", "/metrics"}
     assert document["paths"].keys() == posts | gets
     post = document["paths"][PREDICTIONS]["post"]
     assert post["requestBody"]["content"].keys() == {*IMAGE_TYPES, MULTIPART}
@@ -130,7 +130,7 @@ def test_a_key_is_asked_for_where_there_is_access_control_and_only_there(
     client = Client(create_app(tiny_predictor, access=OneKey()))
     paths = client.get("/openapi.json", headers=KEY).json()["paths"]
     asked = {path for path, route in paths.items() for operation in route.values() if operation["security"]}
-    assert asked == {PREDICTIONS, FILMS, FEEDBACK, "/v1/model", "/metrics"}
+    assert asked == {PREDICTIONS, FILMS, FEEDBACK, SHOWN, "/v1/model", "/metrics"}
     for path in ("/v1/model", "/metrics", "/openapi.json", "/nothing"):
         assert client.get(path).status_code == 401
     assert client.get("/healthz").status_code == 200

@@ -4,6 +4,7 @@ GET  /, /page/...      the page for readers
 POST /v1/predictions   one PNG, JPEG or DICOM film as the body, or several in a multipart body
 POST /v1/films         one film's pixels at full depth, for a viewer
 POST /v1/feedback      what a reader says of a film's findings
+POST /v1/events/.../shown   a reader had withheld scores shown
 GET  /v1/model         the deployed model: calibration, operating points, metrics, guard, provenance
 GET  /healthz          the process answers
 GET  /readyz           a model is loaded and proved, and new requests are taken
@@ -32,6 +33,7 @@ from chest_xray.inference.api.films import add_films
 from chest_xray.inference.api.openapi import ANY_PROBLEMS, KEY_PROBLEMS, DocumentedApi, problem_documents
 from chest_xray.inference.api.pages import add_pages, read_assets
 from chest_xray.inference.api.predictions import add_predictions
+from chest_xray.inference.api.shown import add_shown
 from chest_xray.inference.http.access import OPEN_PATHS, Access, AccessControl, OpenAccess
 from chest_xray.inference.http.admission import Admission, AdmissionControl, AdmissionLimits, draining
 from chest_xray.inference.http.boundary import LOOPBACK_HOSTS, Boundary
@@ -91,6 +93,7 @@ def create_app(
     add_predictions(app, service)
     add_films(app, service)
     add_feedback(app, service, ground_truth, audit)
+    add_shown(app, service, audit)
     _add_model(app, service, feedback=ground_truth is not None)
     _add_states(app, predictor)
     _add_metrics(app, metrics)

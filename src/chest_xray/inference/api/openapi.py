@@ -54,6 +54,7 @@ PREDICTION_PROBLEMS: Final = KEY_PROBLEMS | problem_documents(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
+SHOWN_PROBLEMS: Final = KEY_PROBLEMS | problem_documents(HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 FEEDBACK_PROBLEMS: Final = PREDICTION_PROBLEMS | problem_documents(HTTPStatus.CONFLICT)
 _BINARY: Final = {"type": "string", "format": "binary"}
 _ONE_FILM: Final = {kind: {"schema": _BINARY} for kind in IMAGE_TYPES}

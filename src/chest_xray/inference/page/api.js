@@ -94,7 +94,7 @@ export async function isAlive() {
  * @param {RequestInit} [request]
  * @returns {Promise<Response>}
  */
-async function ask(path, request = {}) {
+export async function ask(path, request = {}) {
   const headers = new Headers(request.headers);
   const held = key.get();
   if (held !== null) headers.set("Authorization", `Bearer ${held}`);

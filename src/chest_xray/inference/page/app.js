@@ -28,7 +28,10 @@ let staged = null;
 function openStage() {
   if (staged === null) {
     staged = load("reading/stage.js").then(({ Stage }) => new Stage(store, queue));
-    staged.then(() => prepare("worklist/exports.js", "reading/report.js", "controls/help.js"), lost);
+    staged.then(() => {
+      prepare("worklist/exports.js", "controls/help.js");
+      void prepareSheet().catch(() => {});
+    }, lost);
     staged.catch(() => {
       staged = null;
     });
@@ -50,12 +53,19 @@ function agree(agrees) {
   judge(store, item, state.finding, agrees ? flag : !flag);
 }
 
+/** Makes the sheet of what is shown; there from the first film on. @type {(() => void) | null} */
+let fillSheet = null;
+
+async function prepareSheet() {
+  const [{ fillReport, addStyle }, stage] = await Promise.all([load("reading/report.js"), openStage()]);
+  await addStyle();
+  fillSheet = () => fillReport(store.state, activeItem(store.state), stage.active.viewer);
+}
+
 async function report() {
-  const item = activeItem(store.state);
-  const { active } = await openStage();
-  if (item === null || active.film === null) return;
-  const { printReport } = await load("reading/report.js");
-  await printReport(store.state, item, active.viewer);
+  await prepareSheet();
+  fillSheet?.();
+  window.print();
 }
 
 /** @param {"json" | "csv"} kind */
@@ -135,4 +145,6 @@ store.subscribe((state) => {
   byId("take").hidden = !some;
   /** @type {HTMLButtonElement} */ (byId("print")).disabled = !activeItem(state)?.answer;
 });
+// Whoever asked for it: the sheet is of the film that is looked at now.
+window.addEventListener("beforeprint", () => fillSheet?.());
 void queue.start();

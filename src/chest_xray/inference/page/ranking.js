@@ -5,6 +5,8 @@
 /** @typedef {import("./types.js").Score} Score */
 /** @typedef {import("./types.js").State} State */
 
+const [WITHHELD, SCORED, WAITING, REFUSED] = [0, 1, 2, 3];
+
 /** A worklist is put in order for each answer that comes in: each answer's own order is found once. */
 const ORDERED = /** @type {WeakMap<Answer, Score[]>} */ (new WeakMap());
 
@@ -41,8 +43,23 @@ export function ordered(answer) {
 }
 
 /**
- * Films by urgency: scored ones by their highest ratio, those unlike the training films after them, because their
- * scores mean nothing, then those that still wait, refused ones last. The order of arrival decides ties.
+ * The answer of a film whose scores are shown: withheld ones only once the reader asked for them.
+ * @param {Item | null} item
+ * @returns {Answer | null}
+ */
+export function readable(item) {
+  if (item === null || item.answer === null) return null;
+  return isWithheld(item) && !item.revealed ? null : item.answer;
+}
+
+/** @param {Item} item */
+export function isWithheld({ answer }) {
+  return answer !== null && answer.withheld !== null;
+}
+
+/**
+ * Films by urgency: first those whose scores are withheld, because nothing has looked at them for the reader, then
+ * scored ones by their highest ratio, then those that still wait, refused ones last. The order of arrival decides ties.
  * @param {Item[]} items
  * @returns {Item[]}
  */
@@ -75,7 +92,7 @@ export function misplaced(state) {
   let least = Number.POSITIVE_INFINITY;
   let last = 0;
   for (const item of listed(state)) {
-    const scored = group(item) === 0;
+    const scored = group(item) === SCORED;
     if (item.answer !== null && (group(item) < last || (scored && urgency(item) > least))) count++;
     last = Math.max(last, group(item));
     if (scored) least = Math.min(least, urgency(item));
@@ -84,12 +101,12 @@ export function misplaced(state) {
 }
 
 /** @param {Item} item */
-function urgency({ answer }) {
-  return answer === null ? 0 : ratio(top(answer));
+function urgency(item) {
+  return item.answer === null || isWithheld(item) ? 0 : ratio(top(item.answer));
 }
 
 /** @param {Item} item */
-function group({ status, answer }) {
-  if (answer !== null) return answer.guard.in_distribution ? 0 : 1;
-  return status === "refused" ? 3 : 2;
+function group(item) {
+  if (item.answer !== null) return isWithheld(item) ? WITHHELD : SCORED;
+  return item.status === "refused" ? REFUSED : WAITING;
 }

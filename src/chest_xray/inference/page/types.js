@@ -13,6 +13,7 @@
  * @property {Score[]} findings
  * @property {{in_distribution: boolean, distance: number, threshold: number, false_refusal_rate: number}} guard
  * @property {{check: string, detail: string}[]} quality
+ * @property {string | null} withheld why the scores are not to be read
  * @property {Record<string, number[][]>} heat_maps
  * @property {Record<string, string | null>} locations
  * @property {Record<string, number>} timings_ms
@@ -53,6 +54,7 @@
  * @property {"waiting" | "sending" | "scored" | "refused"} status
  * @property {Answer | null} answer
  * @property {string} reason why it was refused
+ * @property {boolean} revealed the reader asked for its withheld scores
  * @property {Feedback} feedback
  */
 /** @typedef {"starting" | "ready" | "gone" | "no-model" | "key" | "busy"} Connection */

@@ -1,7 +1,7 @@
 /** One row of the findings: name, probability, bar, what the model says of it in a word, and the reader's word. */
 
 import { h } from "../dom.js";
-import { ratio } from "../ranking.js";
+import { isWithheld, ratio } from "../ranking.js";
 import { findingName, probability } from "../words.js";
 import { judge } from "./feedback.js";
 
@@ -34,7 +34,7 @@ export function findingRow(store, item, score, index) {
     h("span", { class: "name" }, findingName(finding)),
     h("span", { class: "value" }, probability(score.probability)),
     bar(score),
-    h("span", { class: "flag" }, flagWord(flag)),
+    h("span", { class: "flag" }, isWithheld(item) ? "withheld" : flagWord(flag)),
   );
   const row = h("li", { class: flag ? "finding flagged" : "finding", "data-finding": finding }, pick);
   row.append(...judgements(store, item, score));

@@ -1,7 +1,8 @@
 /** The findings of the film that is looked at: warnings, scores, and what was measured of the model. */
 
 import { byId, h, say } from "../dom.js";
-import { ordered } from "../ranking.js";
+import { load } from "../lazy.js";
+import { isWithheld, ordered, readable } from "../ranking.js";
 import { activeItem } from "../store.js";
 import { findingName, modelName, profileWords, warningsOf } from "../words.js";
 import { findingRow, mark } from "./finding-row.js";
@@ -39,8 +40,9 @@ export class Findings {
     const item = activeItem(state);
     const answer = item?.answer ?? null;
     byId("findings").classList.toggle("without", answer === null);
-    byId("findings").classList.toggle("meaningless", answer?.guard.in_distribution === false);
-    if ((answer?.event_id ?? "") !== this.#event) this.#build(item, answer);
+    byId("findings").classList.toggle("withheld", item !== null && isWithheld(item));
+    byId("findings").classList.toggle("hidden-scores", item !== null && answer !== null && readable(item) === null);
+    if (eventOf(item) !== this.#event) this.#build(item, answer);
     if (item === null || answer === null) return;
     this.#outdated.hidden = state.model === null || state.model.model.digest === answer.model.digest;
     for (const [finding, row] of this.#rows) mark(row, finding, item, state);
@@ -52,11 +54,12 @@ export class Findings {
    * @param {Answer | null} answer
    */
   #build(item, answer) {
-    this.#event = answer?.event_id ?? "";
+    this.#event = eventOf(item);
     this.#rows = new Map();
     this.#warnings.replaceChildren();
     if (item !== null && answer !== null) {
-      this.#rows = new Map(ordered(answer).map((score, i) => [score.finding, this.#row(item, score, i)]));
+      const scores = readable(item) === null ? [] : ordered(answer);
+      this.#rows = new Map(scores.map((score, i) => [score.finding, this.#row(item, score, i)]));
       this.#warn(item, answer);
     }
     this.#list.replaceChildren(...this.#rows.values());
@@ -73,6 +76,18 @@ export class Findings {
       h("p", { class: i === 0 && !answer.guard.in_distribution ? "warning strong" : "warning" }, text),
     );
     this.#warnings.append(this.#outdated, ...list);
+    if (isWithheld(item)) void this.#withheld(item, answer);
+  }
+
+  /**
+   * @param {Item} item
+   * @param {Answer} answer
+   */
+  async #withheld(item, answer) {
+    const place = h("p", { class: "warning" }, "The scores are withheld: read this film yourself.");
+    this.#warnings.append(place);
+    const { withheldWords } = await load("reading/withheld.js");
+    place.replaceChildren(...withheldWords(this.store, this.queue, item, answer));
   }
 
   /**
@@ -122,6 +137,11 @@ export class Findings {
   }
 }
 
+/** What the rows are made of. @param {Item | null} item */
+function eventOf(item) {
+  return item === null || item.answer === null ? "" : `${item.answer.event_id} ${item.revealed}`;
+}
+
 /**
  * Choose a finding; choosing it again takes its map away.
  * @param {State} state
@@ -138,7 +158,7 @@ function pick(state, finding) {
  * @param {number} row
  */
 export function pickRow(store, row) {
-  const answer = activeItem(store.state)?.answer;
+  const answer = readable(activeItem(store.state));
   const score = answer ? ordered(answer)[row - 1] : undefined;
   if (score !== undefined) store.update((state) => pick(state, score.finding));
 }
@@ -149,8 +169,8 @@ export function pickRow(store, row) {
  * @param {1 | -1} step
  */
 export function moveFinding(store, step) {
-  const answer = activeItem(store.state)?.answer;
-  if (!answer) return;
+  const answer = readable(activeItem(store.state));
+  if (answer === null) return;
   const names = ordered(answer).map((score) => score.finding);
   const now = store.state.finding === null ? -1 : names.indexOf(store.state.finding);
   const next = names[Math.min(Math.max(now + step, 0), names.length - 1)];

@@ -2,6 +2,7 @@
 
 import { blocks } from "../api.js";
 import { h, say } from "../dom.js";
+import { readable } from "../ranking.js";
 import { Viewer } from "../viewer/index.js";
 import { filmFacts } from "../words.js";
 
@@ -124,7 +125,7 @@ export class Pane {
   lay(state, item, scale) {
     this.#asked = [state, item, scale];
     this.viewer.setOpacity(state.opacity);
-    const rows = state.mapShown && state.finding !== null ? item?.answer?.heat_maps[state.finding] : undefined;
+    const rows = state.mapShown && state.finding !== null ? readable(item)?.heat_maps[state.finding] : undefined;
     const map = rows === undefined ? "" : `${item?.answer?.event_id} ${state.finding} ${scale}`;
     if (map === this.#map || this.film === null) return;
     this.#map = map;

@@ -1,7 +1,7 @@
-/** One page on one film, to print or to keep as a PDF: the print style sheet shows this and nothing else. */
+/** One page on the film that is looked at, to print or to keep as a PDF: the print style sheet shows nothing else. */
 
 import { byId, h } from "../dom.js";
-import { ordered } from "../ranking.js";
+import { isWithheld, ordered, readable } from "../ranking.js";
 import { filmFacts, findingName, modelName, probability, warningsOf, withInterval } from "../words.js";
 
 /** @typedef {import("../types.js").Answer} Answer */
@@ -13,45 +13,83 @@ import { filmFacts, findingName, modelName, probability, warningsOf, withInterva
 
 const PICTURE_WIDTH = 1200; // pixels: 300 dots per inch on a third of a page
 
+/** The style sheet that hides all but the sheet on paper; without one, paper shows the page as it is. */
+let styled = /** @type {Promise<void> | null} */ (null);
+
+export function addStyle() {
+  styled ??= new Promise((resolve, reject) => {
+    const failed = () => {
+      styled = null;
+      reject(new Error("The style sheet for printing did not arrive."));
+    };
+    const link = h("link", { rel: "stylesheet", href: "/page/print.css", load: () => resolve(), error: failed });
+    link.setAttribute("media", "print");
+    document.head.append(link);
+  });
+  return styled;
+}
+
 /**
- * Make the report of the selected film and open the browser's print dialogue.
+ * Make the sheet of the film that is shown now. It is made at once, because a browser that prints waits for nothing.
  * @param {State} state
- * @param {Item} item
+ * @param {Item | null} item that is looked at
  * @param {Viewer} viewer that shows it
  */
-export async function printReport(state, item, viewer) {
+export function fillReport(state, item, viewer) {
+  byId("report").replaceChildren(...sheet(state, item, viewer));
+}
+
+/**
+ * @param {State} state
+ * @param {Item | null} item
+ * @param {Viewer} viewer
+ * @returns {Node[]}
+ */
+function sheet(state, item, viewer) {
   const { model } = state;
+  const head = h("header", {}, h("h1", {}, "Chest X-ray findings"), h("p", { class: "notice" }, model?.notice ?? ""));
+  if (item === null) return [head, h("p", {}, "No film is shown: choose one in the worklist, then print.")];
   const { answer } = item;
-  if (answer === null || model === null) return;
-  const url = URL.createObjectURL(await viewer.snapshot(PICTURE_WIDTH));
-  const picture = h("img", { src: url, alt: "The film, with the heat map that was shown" });
-  byId("report").replaceChildren(...sheet(state, item, answer, model, picture));
-  await picture.decode();
-  window.print();
-  URL.revokeObjectURL(url);
+  if (answer === null || model === null) return [head, h("p", {}, `${item.file.name}: not scored. ${item.reason}`)];
+  return [
+    head,
+    h("p", {}, `${item.file.name} · ${filmFacts(answer.film)}`),
+    ...warningsOf(answer).map((text) => h("p", { class: "warning" }, text)),
+    figure(state, item, answer, viewer),
+    ...scores(answer, model, item),
+    ...note(item),
+    versions(answer),
+  ];
 }
 
 /**
  * @param {State} state
  * @param {Item} item
  * @param {Answer} answer
- * @param {ModelCard} model
- * @param {HTMLImageElement} picture
- * @returns {Node[]}
+ * @param {Viewer} viewer
  */
-function sheet(state, item, answer, model, picture) {
-  const map = state.finding !== null && state.mapShown ? state.finding : null;
+function figure({ finding, mapShown }, item, answer, viewer) {
+  const picture = viewer.snapshot(PICTURE_WIDTH);
+  if (picture === null) return h("p", { class: "warning" }, "The film's picture is not here yet: print again.");
+  const map = mapShown && readable(item) !== null ? finding : null;
   const caption =
     map === null ? "Without a heat map." : `Heat map: ${findingName(map)}, ${answer.locations[map] ?? "no evidence"}.`;
-  return [
-    h("header", {}, h("h1", {}, "Chest X-ray findings"), h("p", { class: "notice" }, answer.notice)),
-    h("p", {}, `${item.file.name} · ${filmFacts(answer.film)}`),
-    ...warningsOf(answer).map((text) => h("p", { class: "warning" }, text)),
-    h("figure", {}, picture, h("figcaption", {}, caption)),
-    table(answer, model, item),
-    ...note(item),
-    versions(answer),
-  ];
+  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-label", "The film, with the heat map that was shown");
+  return h("figure", {}, picture, h("figcaption", {}, caption));
+}
+
+/**
+ * @param {Answer} answer
+ * @param {ModelCard} model
+ * @param {Item} item
+ * @returns {Node[]}
+ */
+function scores(answer, model, item) {
+  if (!isWithheld(item)) return [table(answer, model, item)];
+  const words = "The scores are withheld: read this film yourself.";
+  const shown = readable(item) === null ? [] : [table(answer, model, item)];
+  return [h("p", { class: "warning" }, words), ...shown];
 }
 
 /**
@@ -61,10 +99,11 @@ function sheet(state, item, answer, model, picture) {
  */
 function table(answer, model, item) {
   const titles = ["Finding", "Probability", "Operating point", "Model", "Reader", "AUROC"];
-  const rows = ordered(answer).map((score) => row(score, model, item.feedback.present[score.finding]));
+  const withheld = isWithheld(item);
+  const rows = ordered(answer).map((score) => row(score, model, withheld, item.feedback.present[score.finding]));
   return h(
     "table",
-    {},
+    withheld ? { class: "withheld" } : {},
     h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)))),
     h("tbody", {}, ...rows),
   );
@@ -73,14 +112,15 @@ function table(answer, model, item) {
 /**
  * @param {Score} score
  * @param {ModelCard} model
+ * @param {boolean} withheld
  * @param {boolean | undefined} present
  */
-function row({ finding, probability: value, operating_point: point, flag }, model, present) {
+function row({ finding, probability: value, operating_point: point, flag }, model, withheld, present) {
   const profile = model.findings[finding];
   const cells = [
     probability(value),
     point === null ? "none" : probability(point),
-    flag ? "flagged" : flag === null ? "" : "below",
+    withheld ? "withheld" : flag ? "flagged" : flag === null ? "" : "below",
     present === undefined ? "" : present ? "present" : "absent",
     profile === undefined ? "" : withInterval(profile.auroc, profile.auroc_ci95),
   ];

@@ -1,7 +1,7 @@
 /** The middle of the page: the film that is looked at, perhaps another one beside it, and the legend of the map. */
 
 import { byId, say } from "../dom.js";
-import { listed } from "../ranking.js";
+import { listed, readable } from "../ranking.js";
 import { activeItem, itemOf } from "../store.js";
 import { colourTable, drawLegend, link } from "../viewer/index.js";
 import { findingName } from "../words.js";
@@ -98,7 +98,9 @@ export class Stage {
     // Films side by side share one scale: equal colours are equal shares.
     const scale = Math.max(...shown.map(({ item }) => fullScale(state, item)));
     const some = state.items.some(({ answer }) => answer !== null);
-    const instead = some ? "Choose a film in the worklist." : "The first film that is scored will be shown here.";
+    const instead = some
+      ? "The first film of the worklist opens when all are scored. Choose one to begin at once."
+      : "The first film of the worklist will be shown here.";
     for (const { pane, item } of shown) {
       pane.show(item, state.connection === "ready", instead);
       pane.lay(state, item, scale);
@@ -151,7 +153,7 @@ export class Stage {
    */
   #describeMap(state, item, scale) {
     const { finding, mapShown } = state;
-    const answer = item?.answer ?? null;
+    const answer = readable(item);
     const shown = answer !== null && finding !== null && mapShown;
     byId("map").setAttribute("aria-pressed", String(shown));
     byId("legend").classList.toggle("without", !shown);
@@ -174,7 +176,7 @@ export class Stage {
  * @param {Item | null} item
  */
 function fullScale({ finding, model }, item) {
-  const rows = finding === null ? undefined : item?.answer?.heat_maps[finding];
+  const rows = finding === null ? undefined : readable(item)?.heat_maps[finding];
   return Math.max(model?.faint ?? 0, ...(rows ?? []).flat());
 }
 

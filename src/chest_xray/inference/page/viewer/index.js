@@ -124,14 +124,13 @@ export class Viewer {
   }
 
   /**
-   * The whole film with its map, turned and in the window as it is shown, as a PNG file.
+   * The whole film with its map, turned and in the window as it is shown; null where there is no film.
    * @param {number} width in pixels
-   * @returns {Promise<Blob>}
+   * @returns {HTMLCanvasElement | null}
    */
-  async snapshot(width) {
+  snapshot(width) {
     const [film, display] = [this.#film, this.#display];
-    if (film === null || display === null) throw new Error("There is no film to take a picture of.");
-    return pictureOf(this.#scene(film, display), width);
+    return film === null || display === null ? null : pictureOf(this.#scene(film, display), width);
   }
 
   /** Draw at once and wait until it is drawn. */

@@ -4,10 +4,10 @@ import { CanvasRenderer } from "./canvas.js";
 import { fitted, turnedSize } from "./geometry.js";
 
 /**
- * The whole film of a scene, turned as it is there, as a PNG file.
+ * The whole film of a scene, turned as it is there. Made at once: a page that is about to be printed waits for nothing.
  * @param {Omit<import("./scene.js").Scene, "ratio" | "draft">} scene
  * @param {number} width in pixels
- * @returns {Promise<Blob>}
+ * @returns {HTMLCanvasElement}
  */
 export function pictureOf(scene, width) {
   const { film, pose } = scene;
@@ -17,7 +17,5 @@ export function pictureOf(scene, width) {
   canvas.width = width;
   canvas.height = Math.max(1, Math.round((width * size.height) / size.width));
   renderer.draw({ ...scene, pose: fitted(film, canvas, pose.rotation), ratio: 1, draft: false });
-  return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob === null ? reject(new Error("The picture cannot be made.")) : resolve(blob)));
-  });
+  return canvas;
 }

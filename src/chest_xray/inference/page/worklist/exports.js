@@ -25,14 +25,15 @@ export function asJson({ items, model }) {
 }
 
 /**
- * A line for each film: probabilities and flags by finding, empty where the film was not scored.
+ * A line for each film: probabilities and flags by finding, empty where the film was not scored; no flags where the
+ * scores are withheld.
  * @param {State} state
  */
 export function asCsv({ items, model }) {
   const findings = Object.keys(model?.findings ?? {});
   // biome-ignore format: a header reads best as one
   const head = [
-    "file", "status", "reason", "event_id", "model", "digest", "in_distribution", "quality",
+    "file", "status", "reason", "event_id", "model", "digest", "in_distribution", "quality", "withheld",
     ...findings.map((finding) => `${finding} probability`),
     ...findings.map((finding) => `${finding} flag`),
     "notice",
@@ -47,7 +48,7 @@ export function asCsv({ items, model }) {
  * @param {string} notice
  */
 function line({ file, status, reason, answer }, findings, notice) {
-  if (answer === null) return [file.name, status, reason, ...Array(5 + 2 * findings.length).fill(""), notice];
+  if (answer === null) return [file.name, status, reason, ...Array(6 + 2 * findings.length).fill(""), notice];
   const scores = new Map(answer.findings.map((score) => [score.finding, score]));
   return [
     file.name,
@@ -58,6 +59,7 @@ function line({ file, status, reason, answer }, findings, notice) {
     answer.model.digest,
     String(answer.guard.in_distribution),
     answer.quality.map(({ check }) => check).join(" "),
+    answer.withheld ?? "",
     ...findings.map((finding) => String(scores.get(finding)?.probability ?? "")),
     ...findings.map((finding) => String(scores.get(finding)?.flag ?? "")),
     notice,

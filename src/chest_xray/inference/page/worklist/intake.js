@@ -52,6 +52,7 @@ function newItem(file, most) {
     file,
     status: fits ? "waiting" : "refused",
     answer: null,
+    revealed: false,
     reason: fits ? "" : `The file has ${size} MiB; at most ${limit} MiB are taken.`,
     feedback: noFeedback(),
   };

@@ -1,15 +1,26 @@
 /** Sends the worklist's files to the server, a few at a time, and waits where the server asks it to. */
 
 import { blocks, fetchModel, isAlive, predict, Refused, Unreachable } from "../api.js";
+import { worklist } from "../ranking.js";
 import { keepAnew } from "../reading/feedback.js";
 import { itemOf } from "../store.js";
 
 /** @typedef {import("../types.js").Answer} Answer */
 /** @typedef {import("../types.js").Item} Item */
 /** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../types.js").State} State */
 
 const AT_ONCE = 2;
 const LOOK_AGAIN = 2000; // milliseconds
+
+/**
+ * Once all are in, the worklist's first is shown, unless the reader chose one: which answer came first means nothing.
+ * @param {State} state
+ */
+function openFirst(state) {
+  if (state.selected !== null || state.items.some(({ status }) => status === "waiting" || status === "sending")) return;
+  state.selected = worklist(state.items)[0]?.id ?? null;
+}
 
 export class Queue {
   #running = 0;
@@ -51,6 +62,7 @@ export class Queue {
       for (const pane of /** @type {const} */ (["selected", "compared"])) {
         if (itemOf(state, state[pane]) === null) state[pane] = null;
       }
+      openFirst(state);
     });
   }
 
@@ -60,7 +72,7 @@ export class Queue {
    */
   again(item) {
     this.store.update(() => {
-      Object.assign(item, { answer: null, status: "waiting" });
+      Object.assign(item, { answer: null, status: "waiting", revealed: false });
       keepAnew(item.feedback);
     });
     this.#fill();
@@ -105,8 +117,7 @@ export class Queue {
   #scored(item, answer) {
     this.store.update((state) => {
       Object.assign(item, { answer, status: "scored" });
-      // The first film that can be read is shown; a better one that comes later does not push it away.
-      state.selected ??= item.id;
+      openFirst(state);
     });
     // Another model was deployed meanwhile: what the page says of the model must be of the one that answers.
     if (answer.model.digest !== this.store.state.model?.model.digest) void this.start();
@@ -121,8 +132,7 @@ export class Queue {
     this.store.update((state) => {
       item.status = waits ? "waiting" : "refused";
       item.reason = error instanceof Error ? error.message : String(error);
-      // Nothing but refused files: the first of them says why in the middle of the page.
-      if (state.items.every(({ status }) => status === "refused")) state.selected ??= state.items[0]?.id ?? null;
+      openFirst(state);
     });
     if (waits) this.#halt(error);
   }

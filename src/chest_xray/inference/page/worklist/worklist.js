@@ -1,8 +1,8 @@
 /** The worklist: a row for each file. The selection stays with its film while rows move. */
 
 import { byId, h, say } from "../dom.js";
-import { listed, misplaced, ratio, top, worklist } from "../ranking.js";
-import { counted, findingName, probability } from "../words.js";
+import { isWithheld, listed, misplaced, ratio, top, worklist } from "../ranking.js";
+import { counted, findingName, probability, warningsOf } from "../words.js";
 
 /** @typedef {import("../types.js").Item} Item */
 /** @typedef {import("../types.js").State} State */
@@ -19,6 +19,9 @@ export class Worklist {
   #rows = new Map();
   #shown = /** @type {number | null} */ (null);
   #spoken = 0;
+  // Each row says the same in its own words, so that these need not be read aloud.
+  #alone = h("div", { class: "group", "aria-hidden": "true" });
+  #others = h("div", { class: "group", "aria-hidden": "true" }, "By urgency");
 
   /** @param {Store} store */
   constructor(store) {
@@ -35,13 +38,27 @@ export class Worklist {
   #render(state) {
     const items = listed(state);
     const rows = items.map((item) => this.#row(item, state));
-    lay(this.#list, rows);
+    lay(this.#list, this.#grouped(items, rows));
     this.#rows = new Map(items.map((item, i) => [item.id, /** @type {HTMLElement} */ (rows[i])]));
     this.#progress(items);
     const since = misplaced(state);
     this.#sort.hidden = since === 0;
     say(this.#sort, `Sort again: ${since} new`);
     this.#follow(state[state.active]);
+  }
+
+  /**
+   * The rows, with titles where those that the reader judges alone stand first.
+   * @param {Item[]} items
+   * @param {HTMLElement[]} rows
+   */
+  #grouped(items, rows) {
+    const scored = items.findIndex((item) => !isWithheld(item));
+    const first = scored < 0 ? items.length : scored;
+    if (first === 0) return rows;
+    say(this.#alone, `Read these yourself: ${first}`);
+    const rest = first < rows.length ? [this.#others, ...rows.slice(first)] : [];
+    return [this.#alone, ...rows.slice(0, first), ...rest];
   }
 
   /** @param {number | null} id of the film that is looked at */
@@ -89,7 +106,7 @@ export class Worklist {
     const look = `${item.status} ${item.answer?.event_id ?? ""} ${item.feedback.state} ${chosen} ${beside}`;
     if (row.dataset.look === look) return row;
     row.dataset.look = look;
-    row.className = `film-row ${item.status} ${beside}`;
+    row.className = `film-row ${item.status} ${isWithheld(item) ? "withheld" : ""} ${beside}`;
     row.setAttribute("aria-selected", String(chosen));
     row.replaceChildren(h("span", { class: "name", title: item.file.name }, item.file.name), ...summary(item));
     return row;
@@ -190,26 +207,31 @@ function summary(item) {
     const words = { waiting: "waiting", sending: "being scored", refused: item.reason, scored: "" };
     return [h("span", { class: "state", title: item.reason }, words[item.status])];
   }
+  if (isWithheld(item)) {
+    const why = answer.guard.in_distribution ? "check its quality" : "unlike training films";
+    return [
+      h("span", { class: "state", title: warningsOf(answer).join(" ") }, `read it yourself: ${why}`),
+      h("span", { class: "ratio", title: "Its scores are withheld" }, "–"),
+      h("span", { class: "marks" }, judged(item)),
+    ];
+  }
   const first = top(answer);
   const over = ratio(first);
-  const likely = answer.guard.in_distribution;
   const flags = answer.findings.filter((score) => score.flag).length;
   const number = over > 0 ? `${over.toFixed(1)}×` : probability(first.probability);
   const verdict = flags === 0 ? "nothing flagged" : `${findingName(first.finding)}${flags > 1 ? ` +${flags - 1}` : ""}`;
   return [
-    h("span", { class: "state" }, likely ? verdict : "unlike training films"),
+    h("span", { class: "state" }, verdict),
     h(
       "span",
-      { class: first.flag && likely ? "ratio flagged" : "ratio", title: "Highest score over its operating point" },
-      likely ? number : "–",
+      { class: first.flag ? "ratio flagged" : "ratio", title: "Highest score over its operating point" },
+      number,
     ),
-    h("span", { class: "marks" }, marks(item)),
+    h("span", { class: "marks" }, judged(item)),
   ];
 }
 
 /** @param {Item} item */
-function marks({ answer, feedback }) {
-  const warned = answer !== null && answer.quality.length > 0 ? "check quality" : "";
-  const judged = { none: "", unsent: "not sent", sending: "sending", sent: "sent", failed: "not sent" };
-  return [warned, judged[feedback.state]].filter(Boolean).join(" · ");
+function judged({ feedback }) {
+  return { none: "", unsent: "not sent", sending: "sending", sent: "sent", failed: "not sent" }[feedback.state];
 }
