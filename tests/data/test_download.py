@@ -69,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         start = int(asked[1]) if asked and self.site.ranges and same else 0
         if start >= len(content):
             return self.plain(416)
+        # Before the headers: with them the client may go on to its next request, which another thread answers.
+        limit = self.site.break_after.pop(0) if self.site.break_after else None
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(self.site.announce(len(content) - start)))
         if start:
@@ -76,7 +78,6 @@ class Handler(BaseHTTPRequestHandler):
         if self.site.etag:
             self.send_header("ETag", tag)
         self.end_headers()
-        limit = self.site.break_after.pop(0) if self.site.break_after else None
         body = content[start:] if limit is None else content[start : start + limit]
         try:
             for place in range(0, len(body), 10_000):
