@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 TORCH := torch==2.13.0
 UV := uv==0.13.9
+# The images: make image TORCH_INDEX=... BASE=... BUILDER=...
+BUILDER ?= $(firstword $(notdir $(wildcard $(addsuffix /docker,$(subst :, ,$(PATH))) $(addsuffix /podman,$(subst :, ,$(PATH))) $(addsuffix /buildah,$(subst :, ,$(PATH))))))
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 STAMP := $(VENV)/.installed
 # The page itself needs no Node; its checks do. Where the machine has none, a wheel brings it into .venv.
 NODE_STAMP := node_modules/.installed
@@ -25,7 +28,7 @@ DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast parts fuzz lint format bench lock
+.PHONY: help setup demo test test-fast parts fuzz lint format bench lock image
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +68,7 @@ lint: $(STAMP) $(NODE_STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
 	npm run --silent lint
 
 format: $(STAMP) $(NODE_STAMP) ## Format the code
@@ -78,12 +82,24 @@ bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.page
 
+image: ## Build the images chest-xray:serve and chest-xray:train, with docker, podman or buildah
+	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: none was found." >&2; exit 2; }
+	$(foreach target,serve train,$(call build_image,$(target)))
+
+define build_image
+$(BUILDER) build -f docker/Dockerfile --target $(1) -t chest-xray:$(1) \
+	--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git describe --always --abbrev=40 --dirty --exclude='*') \
+	$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg TORCH=$(TORCH) --build-arg TORCH_INDEX=$(TORCH_INDEX) .
+
+endef
+
 lock: $(STAMP) ## Resolve the dependencies anew into locks/
 	$(BIN)/uv lock --upgrade
 	$(call export_lock,serve,--extra dicom)
 	$(call export_lock,train,--extra train --extra dicom)
 	$(call export_lock,dev,--extra dev)
 	$(call export_lock,node,--only-group node)
+	$(call export_lock,build,--only-group build)
 
 define export_lock
 	$(BIN)/uv export --quiet --frozen --no-header --no-annotate --no-emit-project --no-emit-package torch --prune torch \

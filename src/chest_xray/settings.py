@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         default=None,
         description="torchvision's densenet121-a639ec97.pth, for machines that may not download it.",
     )
+    revision: str | None = Field(
+        default=None, description="Git revision of an installed copy, for its models' records; images have it set."
+    )
     gate_margin: float = Field(
         default=0.01, gt=0, lt=1, description="AUROC that a challenger's mean may lie below the champion's."
     )

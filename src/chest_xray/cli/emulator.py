@@ -24,7 +24,10 @@ def start(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     region: Annotated[str, typer.Option(help="Region of its first bucket and of clients without one.")] = "us-east-1",
     image: Annotated[
-        list[str] | None, typer.Option(help="NAME=COMMAND: a container image, as what its entry runs here.")
+        list[str] | None,
+        typer.Option(
+            help="A container image: NAME=COMMAND, what its entry runs here, or NAME=buildah:REFERENCE, built, as root."
+        ),
     ] = None,
     throttle: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of SageMaker's and the logs' answers that are refused.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from chest_xray.emulator.built_image import SCHEME, BuiltImage
 from chest_xray.errors import EmulatorError
 
 Verb = Literal["train", "serve"]
@@ -32,36 +33,73 @@ class Pace:
     restart: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
 class Images:
-    """The images that the emulator's registry holds, as commands. A name is the repository's, without registry or tag.
+    """The images that the emulator's registry holds. A name is the repository's, without registry or tag.
 
-    The project's own image is there under `chest-xray`.
+    An image is a command of this machine, or was built and lies in buildah's storage (`buildah:REFERENCE`). The
+    project's own is there under `chest-xray`, as this installation's commands.
     """
 
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    def __init__(
+        self, commands: Mapping[str, tuple[str, ...]] | None = None, references: Mapping[str, str] | None = None
+    ) -> None:
+        self._commands, self._references = commands or {}, references or {}
+        self._built: dict[str, BuiltImage] = {}
 
     @classmethod
     def read(cls, options: list[str]) -> Images:
-        """Read NAME=COMMAND options; the command is split as a shell does.
+        """Read NAME=COMMAND, split as a shell does, and NAME=buildah:REFERENCE.
 
         Raises:
             EmulatorError: one has another form.
         """
         commands: dict[str, tuple[str, ...]] = {}
+        references: dict[str, str] = {}
         for option in options:
             name, _, command = option.partition("=")
-            if not name or not command.strip():
-                raise EmulatorError(f"--image is {option!r}: expected NAME=COMMAND, such as sleeper='sleep 60'.")
-            commands[name] = tuple(shlex.split(command))
-        return cls(commands)
+            if not name or not command.removeprefix(SCHEME).strip():
+                raise EmulatorError(
+                    f"--image is {option!r}: expected NAME=COMMAND, such as sleeper='sleep 60', or "
+                    f"NAME={SCHEME}REFERENCE, such as chest-xray={SCHEME}localhost/chest-xray:train."
+                )
+            if command.startswith(SCHEME):
+                references[name] = command.removeprefix(SCHEME)
+            else:
+                commands[name] = tuple(shlex.split(command))
+        return cls(commands, references)
+
+    def open(self) -> None:
+        """Mount the built images; `close` is to be called, also after an error.
+
+        Raises:
+            EmulatorError: one is not there, or cannot be mounted here.
+        """
+        for name, reference in self._references.items():
+            self._built[name] = BuiltImage.open(reference)
+
+    def close(self) -> None:
+        """Unmount them."""
+        while self._built:
+            self._built.popitem()[1].close()
+
+    def built_image(self, image: str) -> BuiltImage | None:
+        """The built image of that name."""
+        return self._built.get(_repository(image))
 
     def command(self, image: str, verb: Verb) -> tuple[str, ...] | None:
-        """What `docker run IMAGE train` or `serve` would run; None where there is no such image."""
-        repository = image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0]
-        if repository in self.commands:
-            return (*self.commands[repository], verb)
+        """What `train` or `serve` runs as a process of this machine; None where the name is no command's."""
+        repository = _repository(image)
+        if repository in self._commands:
+            return (*self._commands[repository], verb)
         return _OWN_COMMANDS[verb] if repository == _OWN_IMAGE else None
+
+    def holds(self, image: str) -> bool:
+        """Whether there is an image of that name."""
+        return self.built_image(image) is not None or self.command(image, "train") is not None
+
+
+def _repository(image: str) -> str:
+    return image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,10 @@ class Emulator:
 
     def __enter__(self) -> Self:
         try:
+            self._images.open()
             self._server = self._make_server()
         except EmulatorError:
+            self._images.close()
             self._folder.cleanup()
             raise
         self._write_credentials()
@@ -102,6 +104,7 @@ class Emulator:
             self._training.close()
         self._server.shutdown()
         self._server.server_close()
+        self._images.close()
         self._folder.cleanup()
 
     def connect(self, service: str, region: str) -> Any:

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import torch
 
+from chest_xray.settings import load_settings
+
 _LIBRARIES = ("chest-xray-classifier", "numpy", "onnx", "onnxruntime", "pillow", "torch")
 
 
 def git_revision() -> str | None:
-    """The commit of this checkout, with `-dirty` when tracked files differ; None outside a git checkout."""
+    """The commit of this checkout, with `-dirty` when tracked files differ; outside one what CXR_REVISION says."""
     here = Path(__file__).parent
     describe = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(describe, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 (no input)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
+        return load_settings().revision
+    return done.stdout.strip() or load_settings().revision
 
 
 def device_name(device: torch.device) -> str:

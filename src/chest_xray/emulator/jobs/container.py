@@ -1,4 +1,4 @@
-"""A container as a process of its own: its command, a clean environment, its log line by line."""
+"""A container as a process: its command, a clean environment, its log line by line."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ class Container:
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End every process of it at once, and read what was printed to the end."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -53,3 +58,13 @@ class Container:
             with self._process.stdout as lines:
                 for line in lines:
                     on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+
+class ImageContainer(Container):
+    """A container behind `unshare --fork`, whose only child is the first process of the container's own namespace."""
+
+    def terminate(self) -> None:
+        """SIGTERM to that first process. `unshare` itself does not pass signals on."""
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGTERM)

@@ -12,10 +12,11 @@ from pathlib import Path
 from chest_xray.archives import pack
 from chest_xray.emulator.jobs.checkpoints import CheckpointSync
 from chest_xray.emulator.jobs.container import Container
-from chest_xray.emulator.jobs.opt_ml import checkpoint_folder, inside, lay_out
+from chest_xray.emulator.jobs.launch import Launch, start
+from chest_xray.emulator.jobs.opt_ml import checkpoint_folder, lay_out
 from chest_xray.emulator.jobs.training_job import TrainingJob
 from chest_xray.emulator.log_stream import LogStream, Metrics
-from chest_xray.emulator.runtime import Runtime, clean_environment
+from chest_xray.emulator.runtime import Runtime
 from chest_xray.emulator.storage import MissingDataError, Storage
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -120,30 +121,30 @@ class TrainingRun:
         return ending
 
     def _start(self, root: Path, host: str) -> Container:
-        request, runtime = self.job.request, self._runtime
-        home = root / "home"
-        (home / "tmp").mkdir(parents=True)
-        own = {"TRAINING_JOB_NAME": self.job.training_job_name, "TRAINING_JOB_ARN": self.job.arn}
-        credentials = {} if request.get("EnableNetworkIsolation") else dict(runtime.credentials)
-        asked = {name: inside(value, root) for name, value in request.get("Environment", {}).items()}
-        environment = clean_environment(home, self.job.region) | own | credentials | asked
-        stream = f"{self.job.training_job_name}/{host}-{int(time.time())}"
-        log = LogStream(runtime.connect("logs", self.job.region), LOG_GROUP, stream)
+        job, runtime = self.job, self._runtime
+        stream = f"{job.training_job_name}/{host}-{int(time.time())}"
+        log = LogStream(runtime.connect("logs", job.region), LOG_GROUP, stream)
         self._logs.append(log)
 
         def on_line(line: str) -> None:
             log.add(line)
             self._metrics.read(line)
 
-        return Container([inside(word, root) for word in self._command()], environment, root, on_line)
+        return start(self._launch(), runtime, root, on_line)
 
-    def _command(self) -> list[str]:
-        algorithm = self.job.request["AlgorithmSpecification"]
-        arguments = list(algorithm.get("ContainerArguments", ()))
-        if (entry := algorithm.get("ContainerEntrypoint")) is not None:
-            return [*entry, *arguments]
-        command = self._runtime.images.command(algorithm["TrainingImage"], "train") or ()
-        return [*command[:-1], *arguments] if arguments else list(command)
+    def _launch(self) -> Launch:
+        request = self.job.request
+        algorithm = request["AlgorithmSpecification"]
+        return Launch(
+            image=algorithm["TrainingImage"],
+            verb="train",
+            entry=algorithm.get("ContainerEntrypoint"),
+            arguments=algorithm.get("ContainerArguments", ()),
+            own={"TRAINING_JOB_NAME": self.job.training_job_name, "TRAINING_JOB_ARN": self.job.arn},
+            asked=request.get("Environment", {}),
+            region=self.job.region,
+            isolated=bool(request.get("EnableNetworkIsolation")),
+        )
 
     def _watch(self, started: float) -> Ending:
         pace, job = self._runtime.pace, self.job

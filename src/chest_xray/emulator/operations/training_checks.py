@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 from moto.sagemaker.exceptions import ValidationError
 
-from chest_xray.emulator.runtime import Images
+from chest_xray.emulator.runtime import OPT_ML, Images
 from chest_xray.emulator.storage import split_uri
 
 
@@ -65,7 +66,7 @@ def _check_image(request: dict[str, Any], images: Images) -> None:
         _refuse("AlgorithmSpecification must name either TrainingImage or AlgorithmName.")
     if image is None:
         _refuse("This emulator runs TrainingImage, not AlgorithmName.")
-    elif "ContainerEntrypoint" not in algorithm and images.command(image, "train") is None:
+    elif "ContainerEntrypoint" not in algorithm and not images.holds(image):
         _refuse(f"Requested image {image} not found.")
 
 
@@ -92,5 +93,8 @@ def _check_what_runs_here(request: dict[str, Any]) -> None:
             _refuse(f"Channel {name}: this emulator reads S3DataSource with S3Prefix or ManifestFile.")
         if mode == "Pipe" or channel.get("CompressionType", "None") != "None":
             _refuse(f"Channel {name}: this emulator has File and FastFile mode, without CompressionType.")
+    place = request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML)
+    if not Path(place).is_relative_to(OPT_ML):
+        _refuse(f"CheckpointConfig.LocalPath is {place}: this emulator copies checkpoints below {OPT_ML}.")
     if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
         _refuse("This emulator writes results with CompressionType GZIP.")
