@@ -1,8 +1,8 @@
 """The entry of the images in docker/: `IMAGE train` and `IMAGE serve`, as SageMaker runs them.
 
-SageMaker runs containers as root and makes the folders below /opt/ml for root. As root, this makes the output folders
-the image's own user's, becomes that user for good, and goes on in the same process: the one that the runtime signals is
-what trains or serves. As any other user it goes on as it is.
+SageMaker runs containers as root and makes the folders below /opt/ml for root. As root, this gives the image's own user
+the folders that it writes and the model that it reads, becomes that user for good, and goes on in the same process, so
+that whom the runtime signals is who trains or serves. As any other user it goes on as it is.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def leave_root(folders: Sequence[Path] = ()) -> None:
-    """Become the image's user for good, who may write in `folders`; they are made where they are not there.
+def leave_root(trees: Sequence[Path] = (), *, top: Path | None = None) -> None:
+    """Become the image's user for good, who gets `trees` with all that is in them, and of `top` only the folder itself.
 
-    Links in them are not followed. Any other user than root stays who it is.
+    All are made where they are not there. Links in them are not followed. Any other user than root stays who it is.
 
     Raises:
         SettingsError: root may not do this here.
@@ -57,8 +57,11 @@ def leave_root(folders: Sequence[Path] = ()) -> None:
     if os.geteuid() != 0:
         return
     try:
-        for folder in folders:
-            _hand_over(folder)
+        if top is not None:
+            top.mkdir(parents=True, exist_ok=True)
+            os.chown(top, USER, USER)
+        for tree in trees:
+            _hand_over(tree)
         os.setgroups([])
         os.setgid(USER)
         os.setuid(USER)
@@ -69,12 +72,17 @@ def leave_root(folders: Sequence[Path] = ()) -> None:
         ) from error
 
 
-def _hand_over(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chown(folder, USER, USER, follow_symlinks=False)
-    for inside, folders, files in os.walk(folder):
+def _hand_over(tree: Path) -> None:
+    tree.mkdir(parents=True, exist_ok=True)
+    os.chown(tree, USER, USER, follow_symlinks=False)
+    for inside, folders, files in os.walk(tree):
         for name in (*folders, *files):
             os.chown(Path(inside, name), USER, USER, follow_symlinks=False)
+
+
+def _is_writable(folder: Path) -> bool:
+    """False for what is not there, and on a file system that is mounted read-only."""
+    return os.access(folder, os.W_OK)
 
 
 def _train(arguments: Sequence[str]) -> int:
@@ -84,14 +92,17 @@ def _train(arguments: Sequence[str]) -> int:
         raise SettingsError(
             "This image serves and has no torch: train with the image of docker/Dockerfile's target train."
         )
-    leave_root([OPT_ML / name for name in _WRITTEN])
+    # The lock of a run lies in the folder itself.
+    leave_root([OPT_ML / name for name in _WRITTEN], top=OPT_ML)
     from chest_xray.training.container import run_container
 
     return run_container(OPT_ML)
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    leave_root()
+    # The archive may have been packed with files that only their owner may read.
+    model = OPT_ML / "model"
+    leave_root([model] if _is_writable(model) else [])
     from chest_xray.inference.container.__main__ import main as serve
 
     return serve(["serve", *arguments])

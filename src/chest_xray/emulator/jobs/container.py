@@ -65,6 +65,7 @@ class ImageContainer(Container):
 
     def terminate(self) -> None:
         """SIGTERM to that first process. `unshare` itself does not pass signals on."""
-        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split():
-            with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+            for child in children.split():
                 os.kill(int(child), signal.SIGTERM)

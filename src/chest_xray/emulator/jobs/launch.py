@@ -96,7 +96,9 @@ def _start_in_image(
 def _credentials_without_file(variables: Mapping[str, str]) -> dict[str, str]:
     """The emulator's variables for a container that does not see its folder: the keys themselves."""
     others = dict(variables)
+    if (file := others.pop("AWS_SHARED_CREDENTIALS_FILE", None)) is None:
+        return others
     parser = configparser.RawConfigParser()
-    parser.read(others.pop("AWS_SHARED_CREDENTIALS_FILE"))
+    parser.read(file)
     keys = ("aws_access_key_id", "aws_secret_access_key")
     return others | {name.upper(): parser.get("default", name) for name in keys}
