@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -80,9 +81,10 @@ def _hand_over(tree: Path) -> None:
             os.chown(Path(inside, name), USER, USER, follow_symlinks=False)
 
 
-def _is_writable(folder: Path) -> bool:
-    """False for what is not there, and on a file system that is mounted read-only."""
-    return os.access(folder, os.W_OK)
+def _hides(tree: Path) -> bool:
+    """Whether something in it is not for every user to read, and may be changed so."""
+    paths = (tree, *tree.rglob("*")) if os.access(tree, os.W_OK) else ()
+    return any(not path.lstat().st_mode & stat.S_IROTH for path in paths)
 
 
 def _train(arguments: Sequence[str]) -> int:
@@ -100,9 +102,9 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    # The archive may have been packed with files that only their owner may read.
+    # An archive keeps the modes of its files, and safetensors writes them for their owner alone.
     model = OPT_ML / "model"
-    leave_root([model] if _is_writable(model) else [])
+    leave_root([model] if _hides(model) else [])
     from chest_xray.inference.container.__main__ import main as serve
 
     return serve(["serve", *arguments])
