@@ -134,6 +134,40 @@ def status(started: Running) -> dict[str, list[str]]:
     return {name: value.split() for name, value in lines}
 
 
+def shell(images: Images, opt_ml: Path, script: str, *, isolated: bool = False) -> tuple[int, list[str]]:
+    """Exit code and lines of a shell in the image of `serve`."""
+    entry = ("/bin/sh", "-c", script)
+    with running(images, "serve", "serve", opt_ml, entry=entry, isolated=isolated, ASKED="for") as started:
+        return started.wait(), started.lines
+
+
+def test_a_container_writes_where_it_may_and_sees_what_it_should(images: Images, opt_ml: Path) -> None:
+    script = "touch /opt/ml/mine /tmp/mine /dev/shm/mine; echo $$ $ASKED $HOME; pwd; touch /mine /opt/package/mine"
+    code, lines = shell(images, opt_ml, script)
+    assert code != 0
+    assert lines[:2] == ["1 for /tmp", "/"]
+    assert [line.rsplit(": ", 1)[-1] for line in lines[2:]] == ["Read-only file system"] * 2
+    assert (opt_ml / "mine").is_file()
+
+
+def test_an_isolated_container_has_its_own_loopback_alone(images: Images, opt_ml: Path) -> None:
+    count = "grep -c : /proc/net/dev"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        connect = (
+            f"/opt/cxr/bin/python -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}))' 2>/dev/null"
+        )
+        assert shell(images, opt_ml, f"{connect} && echo open") == (0, ["open"])
+        assert shell(images, opt_ml, f"{connect} || echo closed", isolated=True) == (0, ["closed"])
+    assert shell(images, opt_ml, count, isolated=True) == (0, ["1"])
+
+
+def test_a_command_that_is_not_there_is_127(images: Images, opt_ml: Path) -> None:
+    with running(images, "serve", "serve", opt_ml, entry=("/absent",)) as started:
+        assert started.wait() == 127
+    assert started.lines == ["container: /absent: No such file or directory"]
+
+
 def test_the_image_without_torch_does_not_train(images: Images, opt_ml: Path) -> None:
     with running(images, "serve", "train", opt_ml) as started:
         assert started.wait() == 2

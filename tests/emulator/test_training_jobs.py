@@ -212,6 +212,10 @@ REFUSED = {
         {"AlgorithmSpecification": {"TrainingImage": "absent:1", "TrainingInputMode": "File"}},
         "Requested image absent:1 not found",
     ),
+    "checkpoints outside the container's folder": (
+        {"CheckpointConfig": {"S3Uri": "s3://sagemaker-us-east-1-123456789012/c", "LocalPath": "/data/checkpoints"}},
+        "copies checkpoints below /opt/ml",
+    ),
     "two channels of a name": (
         {"InputDataConfig": [channel("a", "s3://b/c"), channel("a", "s3://b/d")]},
         "Duplicate channel names",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -58,13 +58,20 @@ def image(images: Images, target: str) -> BuiltImage:
 
 @contextmanager
 def running(
-    images: Images, target: str, verb: Verb, opt_ml: Path, *, isolated: bool = False, **variables: str
+    images: Images,
+    target: str,
+    verb: Verb,
+    opt_ml: Path,
+    *,
+    entry: Sequence[str] | None = None,
+    isolated: bool = False,
+    **variables: str,
 ) -> Iterator[Running]:
     """A container of a target; `opt_ml` is its /opt/ml."""
     launch = Launch(
         image=target,
         verb=verb,
-        entry=None,
+        entry=entry,
         arguments=(),
         own={},
         asked=variables,
