@@ -11,8 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -56,24 +55,17 @@ def build(target: str) -> str:
     """Build a target of the Dockerfile; returns its reference."""
     with FileLock(CACHE / "lock"):
         _make_storage()
+        stamp, sources = _folder() / f"built-{target}", _digest([*(ROOT / "src").rglob("*"), ROOT / "pyproject.toml"])
+        if stamp.is_file() and stamp.read_text() == sources and buildah("images", "--quiet", reference(target)):
+            return reference(target)
         if not buildah("images", "--quiet", "--filter", f"reference={BASE}"):
             _make_base()
         options = ["--isolation", "chroot", "--pull-never", "--layers", "--quiet"]
         given = {"VERSION": chest_xray.__version__, "REVISION": REVISION} | _pip_arguments(options)
         options += [f"--build-arg={name}={value}" for name, value in given.items()]
         buildah("bud", *options, "--target", target, "--tag", reference(target), "--file", _DOCKERFILE, ROOT)
+        stamp.write_text(sources)
     return reference(target)
-
-
-@contextmanager
-def mounted(target: str) -> Iterator[Path]:
-    """The files of a built image."""
-    container = buildah("from", "--pull-never", build(target))
-    try:
-        yield Path(buildah("mount", container))
-    finally:
-        buildah("umount", container)
-        buildah("rm", container)
 
 
 def _pip_arguments(options: list[str]) -> dict[str, str]:
@@ -84,10 +76,16 @@ def _pip_arguments(options: list[str]) -> dict[str, str]:
 
 
 def _folder() -> Path:
-    digest = hashlib.sha256(repr(_DEBOOTSTRAP).encode())
-    for path in (_DOCKERFILE, *sorted((ROOT / "locks").glob("*.txt"))):
-        digest.update(path.read_bytes())
-    return CACHE / f"storage-{digest.hexdigest()[:12]}"
+    return CACHE / f"storage-{_digest([_DOCKERFILE, *(ROOT / 'locks').glob('*.txt')])}"
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Of the files' contents, without what Python compiled."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _make_storage() -> None:
@@ -107,7 +105,7 @@ def _make_base() -> None:
     if not archive.is_file():
         rootfs = CACHE / "rootfs"
         shutil.rmtree(rootfs, ignore_errors=True)
-        _run("debootstrap", *_DEBOOTSTRAP[:2], _DEBOOTSTRAP[2], str(rootfs))
+        _run("debootstrap", *_DEBOOTSTRAP, str(rootfs))
         for debris in [*rootfs.glob("var/cache/apt/archives/*.deb"), *rootfs.glob("var/lib/apt/lists/*_*")]:
             debris.unlink()
         _run("tar", "-C", str(rootfs), "-cf", str(archive.with_suffix(".part")), ".")
