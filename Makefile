@@ -81,6 +81,7 @@ bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.emulator
 
 image: ## Build the images chest-xray:serve and chest-xray:train, with docker, podman or buildah
 	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: none was found." >&2; exit 2; }
