@@ -49,6 +49,8 @@ def test_no_score_is_seen_before_a_click_that_the_audit_log_has(page: Page, own_
     (shown,) = (line for line in lines if line["event"] == "withheld_shown")
     assert shown["event_id"] in {line["event_id"] for line in lines if line["event"] == "prediction"}
     reading.pick("Effusion")
+    expect(page.locator("#where")).to_have_text("Effusion: no heat map, its score is withheld.")
+    page.locator("#anyway").click()
     expect(page.locator("#legend")).to_have_class("legend")
 
 

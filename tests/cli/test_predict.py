@@ -76,6 +76,18 @@ def test_pictures_overwrite_nothing_and_keep_their_whole_names(home: Path, tmp_p
     assert len(set(drawn[0])) == len(names)
 
 
+def test_a_film_without_a_flag_gets_its_heat_map_only_when_asked_for(
+    home: Path, films: dict[str, Path], tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    told = predict(home, films["white.png"], "--heatmap", pictures).stderr
+    found = re.search(r"white.png: no heat map, its scores are withheld. --heatmap-anyway draws that of (\w+)\.", told)
+    assert found is not None, told
+    assert not pictures.exists()
+    told = predict(home, films["white.png"], "--heatmap", pictures, "--heatmap-anyway").stderr
+    assert f"Heat map: {pictures / f'white-{found[1]}.png'}" in told
+
+
 def test_json_is_what_the_api_answers_and_the_file(bundle: Path, home: Path, films: dict[str, Path]) -> None:
     done = predict(home, *films.values(), "--json", "--heatmap", films["usual.png"].parent / "pictures")
     assert done.exit_code == 0, done.output

@@ -12,7 +12,7 @@ from chest_xray.data.phantom import write_phantom
 from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.localise.boxes import BoxTable
-from chest_xray.evaluation.localise.controls import average_places, random_marks
+from chest_xray.evaluation.localise.controls import average_places, centre_marks, random_marks
 from chest_xray.evaluation.localise.figures import Hits, figures_of
 from chest_xray.evaluation.localise.issues import box_issues
 from chest_xray.evaluation.localise.measure import hold_to_boxes, localise
@@ -87,14 +87,24 @@ def test_a_map_without_evidence_hits_nothing() -> None:
     assert not any(hits(blocks(), (0, 0, 100, 100), tolerance=1000).values())
 
 
-def test_noise_points_into_a_box_as_often_as_the_box_is_large() -> None:
+def test_noise_points_into_a_box_as_often_as_a_cell_has_its_centre_there() -> None:
     noise = random_marks((3, 3), SIDE, draws=3000, seed=0)
     rates = noise.hits(np.array([20.0, 20, 70, 80]), 0).mean(axis=0)
-    assert dict(zip(MEASURES, rates, strict=True))["strict"] == pytest.approx(0.30, abs=0.03)
+    assert dict(zip(MEASURES, rates, strict=True))["strict"] == pytest.approx(1 / 9, abs=0.02)
     everywhere = noise.hits(np.array([0.0, 0, 100, 100]), 0).mean(axis=0)
-    assert dict(zip(MEASURES, everywhere, strict=True))["strict"] > 0.999  # all cells of a map below 0 are rare
+    assert dict(zip(MEASURES, everywhere, strict=True))["strict"] > 0.99  # all cells of a map below 0 are rare
+    corners = {tuple(peak) for peak in noise.peaks[np.isfinite(noise.peaks).all(axis=1)].tolist()}
+    assert {x for x, _ in corners} == {y for _, y in corners} == {16.5, 49.5, 83.5}  # never at the border
     again = random_marks((3, 3), SIDE, draws=3000, seed=0)
     np.testing.assert_array_equal(noise.peaks, again.peaks)
+
+
+@pytest.mark.parametrize(("cells", "peak"), [((7, 7), (50.5, 50.5)), ((2, 4), (50.5, 50.5)), ((1, 1), (50.5, 50.5))])
+def test_the_map_that_is_always_in_the_middle_points_there(cells: tuple[int, int], peak: tuple[float, float]) -> None:
+    marks = centre_marks(cells, SIDE)
+    np.testing.assert_allclose(marks.peaks, [peak], atol=1)
+    assert marks.hits(np.array([40.0, 40, 60, 60]), 0)[0, 1]
+    assert not marks.hits(np.array([0.0, 0, 30, 30]), 0)[0, 1]
 
 
 def test_the_average_place_leaves_the_patients_own_boxes_out() -> None:
@@ -148,12 +158,14 @@ def test_intervals_are_over_patients_and_not_over_boxes() -> None:
         patients=np.repeat([1, 2], 10),
         model=model,
         random=np.full_like(model, 0.1),
+        middle=np.full_like(model, 0.2),
         place=np.full_like(model, np.nan),
         empty=np.zeros(20, dtype=bool),
         false_regions=np.zeros(20),
     )
     figure = figures_of(few, rounds=400, seed=0).findings["Mass"].pointing_game
     assert (figure.value, figure.ci95, figure.random) == (0.5, (0, 1), pytest.approx(0.1))
+    assert figure.centre_cell == pytest.approx(0.2)
     assert (figure.average_place, figure.gain, figure.gain_ci95) == (None, None, None)
     lone = replace(few, patients=np.ones(20, dtype=np.int64))
     assert figures_of(lone, rounds=400, seed=0).overall.pointing_game.ci95 is None

@@ -112,7 +112,7 @@ def test_tables_hold_the_numbers_of_evaluation_and_manifest(bundle_manifest: Man
     assert "| Effusion | Platt scaling | 0.281 -> 0.119 | 0.207 -> 0.037 | 0.041 |" in text
     assert "| Hernia | not measured |" in text
     assert "| mean of 13 |  | 0.280 -> 0.120 | 0.210 -> 0.034 |  |" in text
-    assert "| Effusion | 41 | 0.40 (0.30 to 0.50); 0.10; 0.60 |" in text
+    assert "| Effusion | 41 | 0.40 (0.30 to 0.50); 0.10; 0.20; 0.60 |" in text
     assert "7 boxes of images that are not there were not measured." in text
     assert f"like the {GUARD.training_images} training films" in text
     assert f"at most {QUALITY.false_warning_rate:.1%}" in text

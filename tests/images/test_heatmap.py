@@ -23,6 +23,12 @@ def test_colours_are_plasma() -> None:
     np.testing.assert_array_equal(colours(np.array([-1.0, 2.0])), colours(np.array([0.0, 1.0])))
 
 
+def test_each_cell_is_the_square_that_it_is() -> None:
+    cam = np.arange(-2, 10, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal(evidence(cam, 30, 20), np.kron(np.maximum(cam, 0), np.ones((10, 5))))
+    np.testing.assert_array_equal(np.unique(evidence(cam, 224, 224)), np.arange(10))
+
+
 def test_evidence_stands_where_the_map_has_it_and_is_never_negative() -> None:
     enlarged = evidence(CORNER, 80, 120)
     assert enlarged.shape == (80, 120)

@@ -58,7 +58,13 @@ def localisation() -> LocalisationReport:
 
 def _located(boxes: int, gain: float) -> LocalisedFinding:
     figure = LocalisationFigure(
-        value=0.4, ci95=(0.3, 0.5), random=0.1, average_place=0.6, gain=gain, gain_ci95=(gain - 0.05, gain + 0.05)
+        value=0.4,
+        ci95=(0.3, 0.5),
+        random=0.1,
+        centre_cell=0.2,
+        average_place=0.6,
+        gain=gain,
+        gain_ci95=(gain - 0.05, gain + 0.05),
     )
     return LocalisedFinding(
         boxes=boxes,

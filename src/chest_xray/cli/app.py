@@ -15,13 +15,12 @@ from chest_xray.cli.compress import compress
 from chest_xray.cli.data import download_nih, phantom, prepare_data
 from chest_xray.cli.doctor import doctor
 from chest_xray.cli.emulator import emulator
-from chest_xray.cli.endpoint import deploy, predict, serve
+from chest_xray.cli.endpoint import deploy, predict, score, serve
 from chest_xray.cli.evaluate import evaluate
 from chest_xray.cli.keys import keys
 from chest_xray.cli.monitor import monitor
 from chest_xray.cli.registry import approve, models, register, reject
 from chest_xray.cli.robustness import robustness
-from chest_xray.cli.score import score
 from chest_xray.cli.test_time import ensemble, measure_options
 from chest_xray.cli.train import export, train
 from chest_xray.console import say

@@ -38,8 +38,11 @@ def colours(levels: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
 
 
 def evidence(cam: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """The positive part of a map (h, w), smoothly enlarged to (height, width), in shares of the logit."""
-    enlarged = Image.fromarray(cam.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+    """The positive part of a map (h, w) at the pixels of a film (height, width), in shares of the logit.
+
+    Each cell is the square that it is: nothing finer was measured, and a smooth picture would look as if it were.
+    """
+    enlarged = Image.fromarray(cam.astype(np.float32)).resize((width, height), Image.Resampling.NEAREST)
     positive: NDArray[np.float32] = np.maximum(np.asarray(enlarged, dtype=np.float32), np.float32(0))
     return positive
 

@@ -187,4 +187,5 @@ def _pointing(name: str, row: LocalisedFinding) -> Row:
 
 def _beside(figure: LocalisationFigure) -> str:
     place = "n/a" if figure.average_place is None else f"{figure.average_place:.2f}"
-    return f"{figure.value:.2f}, {figure.random:.2f}, {place}"
+    middle = "n/a" if figure.centre_cell is None else f"{figure.centre_cell:.2f}"
+    return f"{figure.value:.2f}, {figure.random:.2f}, {middle}, {place}"

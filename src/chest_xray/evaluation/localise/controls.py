@@ -1,4 +1,4 @@
-"""Maps that never saw the film: noise, and the mean place of a finding's boxes in other patients.
+"""Maps that never saw the film: noise, the middle, and the mean place of a finding's boxes in other patients.
 
 A figure of a network's map means something only beside theirs: a large box is hit by chance, and hearts are where
 hearts are.
@@ -17,17 +17,18 @@ RANDOM_DRAWS = 1000
 
 
 def random_marks(cells: tuple[int, int], side: int, *, draws: int, seed: int) -> StackedMarks:
-    """Marks of maps of independent standard normal cells (h, w), enlarged as a network's are.
-
-    Each is then moved by a random step, round the edges. Enlarging a few cells puts most peaks at the image's border,
-    where no box is; moved, a peak is as likely at any place, and the pointing game's share is the box's share of the
-    image, which is the usual random control.
-    """
+    """Marks of maps of independent standard normal cells (h, w), which are drawn and marked as a network's are."""
     rng = np.random.default_rng([seed, *cells])
     noise = rng.standard_normal((draws, *cells)).astype(np.float32)
-    steps = rng.integers(side, size=(draws, 2)).tolist()
-    moved = (np.roll(evidence(cam, side, side), step, axis=(0, 1)) for cam, step in zip(noise, steps, strict=True))
-    return StackedMarks.of([find_marks(levels) for levels in moved])
+    return StackedMarks.of([find_marks(evidence(cam, side, side)) for cam in noise])
+
+
+def centre_marks(cells: tuple[int, int], side: int) -> StackedMarks:
+    """Marks of the map (h, w) that always has its evidence in the middle: in one cell, or in the two or four there."""
+    middle = np.zeros(cells, np.float32)
+    rows, columns = ([(count - 1) // 2, count // 2] for count in cells)
+    middle[np.ix_(rows, columns)] = 1
+    return StackedMarks.of([find_marks(evidence(middle, side, side))])
 
 
 def average_places(boxes: Floats, patients: NDArray[np.int64], side: int) -> list[Marks | None]:

@@ -30,6 +30,7 @@ class Hits:
         patients: (n,).
         model: (n, M), 0 or 1 by MEASURES; NaN where a measure of the map stands with another box of the same map.
         random: (n, M), the share of the maps of noise; NaN as in `model`.
+        middle: (n, M), 0 or 1 of the map that is always in the middle; NaN as in `model`.
         place: (n, M), 0 or 1 of the average place; NaN as in `model`, and where there is none.
         empty: (n,), whether the map is without evidence, told with its first box.
         false_regions: (n,), regions that touch no box of the finding, told with the first box, else NaN.
@@ -41,6 +42,7 @@ class Hits:
     patients: NDArray[np.int64]
     model: Floats
     random: Floats
+    middle: Floats
     place: Floats
     empty: NDArray[np.bool_]
     false_regions: Floats
@@ -55,6 +57,7 @@ class Hits:
             self.patients[kept],
             self.model[kept],
             self.random[kept],
+            self.middle[kept],
             self.place[kept],
             self.empty[kept],
             self.false_regions[kept],
@@ -105,6 +108,7 @@ def _figures(hits: Hits, rounds: int, seed: int) -> dict[str, LocalisationFigure
             value=float(np.nanmean(hits.model[:, m])),
             ci95=_share_interval(float(np.nanmean(hits.model[:, m])), shares, m, patients),
             random=float(np.nanmean(hits.random[:, m])),
+            centre_cell=float(np.nanmean(hits.middle[:, m])),
             average_place=_mean(hits.place[:, m]),
             gain=_mean(gains[:, m]),
             gain_ci95=_interval(gain_rounds, m),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from chest_xray.console import progress
 from chest_xray.data.shards import Shards
 from chest_xray.evaluation.localise.boxes import BoxTable
-from chest_xray.evaluation.localise.controls import RANDOM_DRAWS, average_places, random_marks
+from chest_xray.evaluation.localise.controls import RANDOM_DRAWS, average_places, centre_marks, random_marks
 from chest_xray.evaluation.localise.figures import Hits, figures_of
 from chest_xray.evaluation.localise.panel import panel_png
 from chest_xray.evaluation.localise.regions import MEASURES, POINT_MEASURES, Marks, StackedMarks, find_marks
@@ -65,7 +65,8 @@ def hold_to_boxes(table: BoxTable, cams: NDArray[np.float32], side: int, noise: 
     """Hold each box's own map (n, h, w), the maps of noise and the average places to the boxes."""
     boxes, tolerance = table.places * side, TOLERANCE * side
     average = _average_places(table, side)
-    model, random, place = (np.full((len(boxes), len(MEASURES)), np.nan) for _ in range(3))
+    middle_marks = centre_marks((cams.shape[1], cams.shape[2]), side)
+    model, random, middle, place = (np.full((len(boxes), len(MEASURES)), np.nan) for _ in range(4))
     empty, false_regions = np.zeros(len(boxes), dtype=bool), np.full(len(boxes), np.nan)
     maps, map_of = np.unique(np.column_stack([table.rows, table.findings]), axis=0, return_inverse=True)
     with progress("Holding maps to boxes", len(boxes), "boxes") as advance:
@@ -74,6 +75,7 @@ def hold_to_boxes(table: BoxTable, cams: NDArray[np.float32], side: int, noise: 
             marks = find_marks(evidence(cams[mine[0]], side, side))
             model[mine] = _hits(StackedMarks.of([marks]), boxes[mine], tolerance)
             random[mine] = _hits(noise, boxes[mine], tolerance)
+            middle[mine] = _hits(middle_marks, boxes[mine], tolerance)
             if (other := average[mine[0]]) is not None:
                 place[mine] = _hits(StackedMarks.of([other]), boxes[mine], tolerance)
             empty[mine[0]] = len(marks.regions) == 0
@@ -86,6 +88,7 @@ def hold_to_boxes(table: BoxTable, cams: NDArray[np.float32], side: int, noise: 
         patients=table.patients,
         model=model,
         random=random,
+        middle=middle,
         place=place,
         empty=empty,
         false_regions=false_regions,

@@ -1,4 +1,4 @@
-"""The section `localisation` of evaluation.json: how well heat maps meet boxes, beside two maps that saw no film."""
+"""The section `localisation` of evaluation.json: how well heat maps meet boxes, beside three maps that saw no film."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ FEWEST_BOXES: Final = 10
 
 
 class LocalisationFigure(Frozen):
-    """A share of hits, and the same share of two maps that never saw the film."""
+    """A share of hits, and the same share of three maps that never saw the film."""
 
     value: Probability = Field(description="Share of maps that hit, or of boxes that are hit.")
     ci95: Interval | None = Field(
         description="95% percentile interval over patients, exact at 0 and 1; None with one patient."
     )
     random: Probability = Field(description="The same of maps of noise: the mean over all draws.")
+    centre_cell: Probability | None = Field(
+        default=None, description="The same of a map that is always in the middle; None in a file from before."
+    )
     average_place: Probability | None = Field(
         description="The same of the mean of the finding's boxes in other patients; None where there are none."
     )
@@ -61,16 +64,17 @@ class LocalisedFinding(Frozen):
 class LocalisationMethod(Frozen):
     """How the figures were made."""
 
-    map: Literal["class activation map, positive part, bicubic"] = "class activation map, positive part, bicubic"
-    cells: tuple[int, int] = Field(description="Rows and columns of the map before it is enlarged.")
-    side: int = Field(description="Pixels of the enlarged map's side.")
+    map: Literal["class activation map, positive part, a square a cell"] = (
+        "class activation map, positive part, a square a cell"
+    )
+    cells: tuple[int, int] = Field(description="Rows and columns of the map.")
+    side: int = Field(description="Pixels of the image's side.")
     region_share: float = Field(default=REGION_SHARE, description="A region reaches this share of the map's maximum.")
     regions: Literal["bounding boxes of 8-connected components"] = "bounding boxes of 8-connected components"
     tolerance: float = Field(default=TOLERANCE, description="Of the pointing game, in shares of the image's side.")
-    random_map: Literal["independent normal cells, enlarged alike and moved to any place"] = (
-        "independent normal cells, enlarged alike and moved to any place"
-    )
+    random_map: Literal["independent normal cells"] = "independent normal cells"
     random_draws: int
+    centre_map: Literal["always the cell in the middle"] = "always the cell in the middle"
     average_map: Literal["mean of the finding's boxes in other patients"] = (
         "mean of the finding's boxes in other patients"
     )

@@ -164,4 +164,5 @@ def _place(name: str, row: LocalisedFinding) -> tuple[str, ...]:
 def _beside(figure: LocalisationFigure) -> str:
     place = "n/a" if figure.average_place is None else f"{figure.average_place:.2f}"
     interval = "" if figure.ci95 is None else f" ({figure.ci95[0]:.2f} to {figure.ci95[1]:.2f})"
-    return f"{figure.value:.2f}{interval}; {figure.random:.2f}; {place}"
+    middle = "n/a" if figure.centre_cell is None else f"{figure.centre_cell:.2f}"
+    return f"{figure.value:.2f}{interval}; {figure.random:.2f}; {middle}; {place}"

@@ -1,42 +1,37 @@
 /** The page: its parts, and what each action does with them. */
 
 import { Unreachable } from "./api.js";
-import { MORE_ACTIONS, VIEWER_ACTIONS } from "./controls/actions.js";
 import { addHeader } from "./controls/header.js";
 import { listenToKeys } from "./controls/keys.js";
 import { applyTheme, switchTheme } from "./controls/theme.js";
 import { addToolbar } from "./controls/toolbar.js";
 import { byId, download } from "./dom.js";
 import { load, prepare } from "./lazy.js";
-import { FeedbackForm, judge } from "./reading/feedback.js";
-import { Findings, moveFinding, pickRow } from "./reading/findings.js";
 import { activeItem, emptyState, Store } from "./store.js";
 import { addIntake } from "./worklist/intake.js";
 import { Queue } from "./worklist/queue.js";
 import { compare, move, sortAgain, Worklist } from "./worklist/worklist.js";
 
-/** @typedef {import("./viewer/index.js").ViewerAction} ViewerAction */
-
 applyTheme();
 const store = new Store(emptyState());
 const queue = new Queue(store);
 
-/** What an empty page has no use for is loaded with the first film. @type {Promise<import("./reading/stage.js").Stage> | null} */
-let staged = null;
+/** What an empty page has no use for is loaded with the first film. @type {Promise<import("./reading/reader.js").Reader> | null} */
+let reading = null;
 
 /** The modules may be asked for while the server is gone: they are asked for again when it is back. */
-function openStage() {
-  if (staged === null) {
-    staged = load("reading/stage.js").then(({ Stage }) => new Stage(store, queue));
-    staged.then(() => {
+function openReading() {
+  if (reading === null) {
+    reading = load("reading/reader.js").then(({ Reader }) => new Reader(store, queue));
+    reading.then(() => {
       prepare("worklist/exports.js", "controls/help.js");
       void prepareSheet().catch(() => {});
     }, lost);
-    staged.catch(() => {
-      staged = null;
+    reading.catch(() => {
+      reading = null;
     });
   }
-  return staged;
+  return reading;
 }
 
 /** A part of the page did not come. */
@@ -44,22 +39,13 @@ function lost() {
   queue.report(new Unreachable("The server does not answer."));
 }
 
-/** @param {boolean} agrees */
-function agree(agrees) {
-  const { state } = store;
-  const item = activeItem(state);
-  const flag = item?.answer?.findings.find(({ finding }) => finding === state.finding)?.flag;
-  if (item === null || state.finding === null || typeof flag !== "boolean" || !state.model?.feedback) return;
-  judge(store, item, state.finding, agrees ? flag : !flag);
-}
-
 /** Makes the sheet of what is shown; there from the first film on. @type {(() => void) | null} */
 let fillSheet = null;
 
 async function prepareSheet() {
-  const [{ fillReport, addStyle }, stage] = await Promise.all([load("reading/report.js"), openStage()]);
+  const [{ fillReport, addStyle }, reader] = await Promise.all([load("reading/report.js"), openReading()]);
   await addStyle();
-  fillSheet = () => fillReport(store.state, activeItem(store.state), stage.active.viewer);
+  fillSheet = () => fillReport(store.state, activeItem(store.state), reader.stage.active.viewer);
 }
 
 async function report() {
@@ -80,52 +66,25 @@ async function help() {
   openHelp();
 }
 
-async function otherPane() {
-  const stage = await staged;
-  stage?.other?.focus();
-}
-
 /** @type {Record<string, () => void>} */
 const ACTIONS = {
   "next-film": () => move(store, 1),
   "previous-film": () => move(store, -1),
   sort: () => sortAgain(store),
   compare: () => compare(store),
-  "other-pane": () => void otherPane(),
-  "next-finding": () => moveFinding(store, 1),
-  "previous-finding": () => moveFinding(store, -1),
-  map: () => toggleMap(),
-  agree: () => agree(true),
-  disagree: () => agree(false),
-  preset: () => void staged?.then((stage) => stage.setPreset()),
   theme: switchTheme,
   help: () => void help().catch(lost),
-  ...Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`finding-${i + 1}`, () => pickRow(store, i + 1)])),
-  ...Object.fromEntries(
-    [...VIEWER_ACTIONS, ...MORE_ACTIONS].map(({ name }) => [
-      name,
-      () => void staged?.then((stage) => stage.act(/** @type {ViewerAction} */ (name))),
-    ]),
-  ),
 };
 
-/** A map is of a finding: without one, that of the first row is meant. */
-function toggleMap() {
-  if (store.state.finding === null) pickRow(store, 1);
-  else store.update((state) => Object.assign(state, { mapShown: !state.mapShown }));
-}
-
 /** @param {string} name */
-const act = (name) => ACTIONS[name]?.();
+const act = (name) => (ACTIONS[name] ?? (() => void reading?.then((reader) => reader.act(name))))();
 
 new Worklist(store);
-new Findings(store, queue);
-new FeedbackForm(store, queue);
 addHeader(store, queue);
-addToolbar(act, (preset) => void staged?.then((stage) => stage.setPreset(preset)));
-addIntake(store, queue, () => void openStage());
+addToolbar(act, (preset) => void reading?.then((reader) => reader.stage.setPreset(preset)));
+addIntake(store, queue, () => void openReading());
 store.subscribe(({ connection, items }) => {
-  if (connection === "ready" && items.length > 0 && staged === null) void openStage();
+  if (connection === "ready" && items.length > 0 && reading === null) void openReading();
 });
 listenToKeys(act, () => store.state.items.length === 0);
 

@@ -46,6 +46,7 @@ export function emptyState() {
     active: "selected",
     finding: null,
     mapShown: true,
+    anyway: "",
     opacity: 0.6,
   };
 }

@@ -70,7 +70,8 @@
  * @property {boolean} comparing there is a second pane
  * @property {"selected" | "compared"} active the pane that choices, findings and tools are about
  * @property {string | null} finding whose map is shown
- * @property {boolean} mapShown
+ * @property {boolean} mapShown the reader wants maps
+ * @property {string} anyway the film and the finding below its operating point whose map the reader asked for
  * @property {number} opacity
  */
 

@@ -1,60 +1,16 @@
-/** What the reader says of a film: present or absent for each finding that they judged, and a note. */
+/** The form below the findings: a note, and what the reader said of each finding, sent together. */
 
 import { sendFeedback } from "../api.js";
 import { byId, say } from "../dom.js";
 import { activeItem } from "../store.js";
 import { counted } from "../words.js";
+import { changed, isEmpty } from "./judging.js";
 
 /** @typedef {import("../types.js").Feedback} Feedback */
-/** @typedef {import("../types.js").Item} Item */
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../store.js").Store} Store */
 /** @typedef {import("../worklist/queue.js").Queue} Queue */
 
-/** @returns {Feedback} */
-export function noFeedback() {
-  return { present: {}, note: "", state: "none", kept: false, error: "" };
-}
-
-/**
- * Say that a finding is present or absent; said again, it is taken back.
- * @param {Store} store
- * @param {Item} item
- * @param {string} finding
- * @param {boolean} present
- */
-export function judge(store, item, finding, present) {
-  store.update(() => {
-    const { feedback } = item;
-    if (feedback.present[finding] === present) delete feedback.present[finding];
-    else feedback.present[finding] = present;
-    changed(feedback);
-  });
-}
-
-/**
- * The reader changed it. What was kept cannot be made undone, only replaced: with nothing left to send it stands.
- * @param {Feedback} feedback
- */
-function changed(feedback) {
-  feedback.state = !isEmpty(feedback) ? "unsent" : feedback.kept ? "sent" : "none";
-}
-
-/**
- * What was sent belongs to an answer that another replaces: for that one it waits to be sent.
- * @param {Feedback} feedback
- */
-export function keepAnew(feedback) {
-  feedback.kept = false;
-  changed(feedback);
-}
-
-/** @param {Feedback} feedback */
-function isEmpty({ present, note }) {
-  return Object.keys(present).length === 0 && note.trim() === "";
-}
-
-/** The form below the findings. */
 export class FeedbackForm {
   #form = /** @type {HTMLFormElement} */ (byId("feedback"));
   #note = /** @type {HTMLTextAreaElement} */ (byId("note"));

@@ -3,7 +3,8 @@
 import { h } from "../dom.js";
 import { isWithheld, ratio } from "../ranking.js";
 import { findingName, probability } from "../words.js";
-import { judge } from "./feedback.js";
+import { judge } from "./judging.js";
+import { mapOf } from "./maps.js";
 
 /** @typedef {import("../types.js").Item} Item */
 /** @typedef {import("../types.js").Score} Score */
@@ -49,8 +50,8 @@ export function findingRow(store, item, score, index) {
  * @param {State} state
  */
 export function mark(row, finding, item, state) {
-  const chosen = state.finding === finding && state.mapShown;
-  row.querySelector(".pick")?.setAttribute("aria-pressed", String(chosen));
+  row.classList.toggle("chosen", state.finding === finding);
+  row.querySelector(".pick")?.setAttribute("aria-pressed", String(mapOf(state, item) === finding));
   const present = item.feedback.present[finding];
   for (const button of row.querySelectorAll("button[data-present]")) {
     const says = button instanceof HTMLElement && button.dataset.present === String(present);

@@ -6,6 +6,7 @@ import { isWithheld, ordered, readable } from "../ranking.js";
 import { activeItem } from "../store.js";
 import { findingName, modelName, profileWords, warningsOf } from "../words.js";
 import { findingRow, mark } from "./finding-row.js";
+import { toggleMap } from "./maps.js";
 
 /** @typedef {import("../types.js").Answer} Answer */
 /** @typedef {import("../types.js").Item} Item */
@@ -143,13 +144,13 @@ function eventOf(item) {
 }
 
 /**
- * Choose a finding; choosing it again takes its map away.
+ * Choose a finding; choosing it again takes its map away, or shows the map of one that is not flagged.
  * @param {State} state
  * @param {string} finding
  */
 function pick(state, finding) {
-  state.mapShown = state.finding !== finding || !state.mapShown;
-  state.finding = finding;
+  if (state.finding === finding) toggleMap(state, activeItem(state));
+  else Object.assign(state, { finding, mapShown: true, anyway: "" });
 }
 
 /**

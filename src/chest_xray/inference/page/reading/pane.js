@@ -2,9 +2,9 @@
 
 import { blocks } from "../api.js";
 import { h, say } from "../dom.js";
-import { readable } from "../ranking.js";
 import { Viewer } from "../viewer/index.js";
 import { filmFacts } from "../words.js";
+import { mapOf } from "./maps.js";
 
 /** @typedef {import("../viewer/index.js").ViewState} ViewState */
 /** @typedef {import("../viewer/index.js").Film} Film */
@@ -125,8 +125,9 @@ export class Pane {
   lay(state, item, scale) {
     this.#asked = [state, item, scale];
     this.viewer.setOpacity(state.opacity);
-    const rows = state.mapShown && state.finding !== null ? readable(item)?.heat_maps[state.finding] : undefined;
-    const map = rows === undefined ? "" : `${item?.answer?.event_id} ${state.finding} ${scale}`;
+    const finding = mapOf(state, item);
+    const rows = finding === null ? undefined : item?.answer?.heat_maps[finding];
+    const map = rows === undefined ? "" : `${item?.answer?.event_id} ${finding} ${scale}`;
     if (map === this.#map || this.film === null) return;
     this.#map = map;
     this.viewer.setMap(rows === undefined ? null : { rows, scale });

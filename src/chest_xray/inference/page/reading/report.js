@@ -3,6 +3,7 @@
 import { byId, h } from "../dom.js";
 import { isWithheld, ordered, readable } from "../ranking.js";
 import { filmFacts, findingName, modelName, probability, warningsOf, withInterval } from "../words.js";
+import { mapOf } from "./maps.js";
 
 /** @typedef {import("../types.js").Answer} Answer */
 /** @typedef {import("../types.js").Item} Item */
@@ -68,10 +69,10 @@ function sheet(state, item, viewer) {
  * @param {Answer} answer
  * @param {Viewer} viewer
  */
-function figure({ finding, mapShown }, item, answer, viewer) {
+function figure(state, item, answer, viewer) {
   const picture = viewer.snapshot(PICTURE_WIDTH);
   if (picture === null) return h("p", { class: "warning" }, "The film's picture is not here yet: print again.");
-  const map = mapShown && readable(item) !== null ? finding : null;
+  const map = mapOf(state, item);
   const caption =
     map === null ? "Without a heat map." : `Heat map: ${findingName(map)}, ${answer.locations[map] ?? "no evidence"}.`;
   picture.setAttribute("role", "img");

@@ -1,15 +1,17 @@
 /** The middle of the page: the film that is looked at, perhaps another one beside it, and the legend of the map. */
 
-import { byId, say } from "../dom.js";
+import { byId, h, say } from "../dom.js";
 import { listed, readable } from "../ranking.js";
 import { activeItem, itemOf } from "../store.js";
 import { colourTable, drawLegend, link } from "../viewer/index.js";
 import { findingName } from "../words.js";
 import { Films } from "./films.js";
+import { mapOf, toggleMap } from "./maps.js";
 import { Pane } from "./pane.js";
 import { PRESETS, presetOf, presetWindow } from "./presets.js";
 
 /** @typedef {import("../viewer/index.js").ViewerAction} ViewerAction */
+/** @typedef {import("../types.js").Answer} Answer */
 /** @typedef {import("../types.js").Item} Item */
 /** @typedef {import("../types.js").ModelCard} ModelCard */
 /** @typedef {import("../types.js").State} State */
@@ -21,6 +23,7 @@ export class Stage {
   #opacity = /** @type {HTMLInputElement} */ (byId("opacity"));
   #linked = /** @type {HTMLInputElement} */ (byId("linked"));
   #preset = /** @type {HTMLSelectElement} */ (byId("preset"));
+  #anyway = h("button", { type: "button", id: "anyway", hidden: true }, "Show its map anyway");
   /** @type {Pane | null} */
   #second = null;
   /** @type {ModelCard | null} */
@@ -41,6 +44,8 @@ export class Stage {
       }),
     );
     this.#linked.addEventListener("change", () => this.#link());
+    this.#anyway.addEventListener("click", () => store.update((state) => toggleMap(state, activeItem(state))));
+    byId("where").after(this.#anyway);
     store.subscribe((state) => this.#render(state));
   }
 
@@ -152,21 +157,37 @@ export class Stage {
    * @param {number} scale
    */
   #describeMap(state, item, scale) {
-    const { finding, mapShown } = state;
     const answer = readable(item);
-    const shown = answer !== null && finding !== null && mapShown;
+    const finding = mapOf(state, item);
+    const shown = answer !== null && finding !== null;
+    this.#anyway.hidden = shown || answer === null || state.finding === null;
     byId("map").setAttribute("aria-pressed", String(shown));
     byId("legend").classList.toggle("without", !shown);
     this.#opacity.disabled = !shown;
     this.#opacity.value = String(Math.round(100 * state.opacity));
     if (!shown) {
-      say(byId("where"), answer === null ? "" : "No heat map: choose a finding.");
+      say(byId("where"), answer === null ? "" : withoutMap(state, answer));
       return;
     }
     const place = answer.locations[finding] ?? "no evidence for it on this film";
-    say(byId("where"), `${findingName(finding)}: ${place}`);
+    const doubt = answer.findings.some((score) => score.finding === finding && score.flag) ? "" : " (not flagged)";
+    say(byId("where"), `${findingName(finding)}${doubt}: ${place}`);
     say(byId("full"), `+${scale.toFixed(1)}`);
   }
+}
+
+/**
+ * Why there is no map: one of a finding that is not flagged looks like a find and is none.
+ * @param {State} state
+ * @param {Answer} answer
+ */
+function withoutMap({ finding, mapShown }, { findings, withheld }) {
+  const score = findings.find((one) => one.finding === finding);
+  if (score === undefined) return "No heat map: choose a finding.";
+  const name = findingName(score.finding);
+  if (withheld !== null) return `${name}: no heat map, its score is withheld.`;
+  if (score.flag === null) return `${name}: no heat map, it has no operating point.`;
+  return score.flag || !mapShown ? `${name}: its heat map is hidden.` : `${name}: no heat map, it is not flagged.`;
 }
 
 /**
@@ -175,9 +196,10 @@ export class Stage {
  * @param {State} state
  * @param {Item | null} item
  */
-function fullScale({ finding, model }, item) {
-  const rows = finding === null ? undefined : readable(item)?.heat_maps[finding];
-  return Math.max(model?.faint ?? 0, ...(rows ?? []).flat());
+function fullScale(state, item) {
+  const finding = mapOf(state, item);
+  const rows = finding === null ? undefined : item?.answer?.heat_maps[finding];
+  return Math.max(state.model?.faint ?? 0, ...(rows ?? []).flat());
 }
 
 /**

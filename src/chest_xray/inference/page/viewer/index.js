@@ -1,7 +1,7 @@
 /** The viewer: one film on one canvas, its window over the full depth, a heat map over it. */
 
 import { acted, alike, initial, moved, resized, windowed, zoomed } from "./display.js";
-import { enlarge } from "./evidence.js";
+import { evidenceOf } from "./evidence.js";
 import { Film, loadFilm } from "./film.js";
 import { aligned } from "./geometry.js";
 import { Pace } from "./pace.js";
@@ -84,7 +84,7 @@ export class Viewer {
    * @param {{rows: number[][], scale: number} | null} map `scale` is the share of the logit in full colour
    */
   setMap(map) {
-    this.#map = map === null ? null : enlarge(map.rows, map.scale);
+    this.#map = map === null ? null : evidenceOf(map.rows, map.scale);
     this.#pace.restart();
     this.#schedule();
   }

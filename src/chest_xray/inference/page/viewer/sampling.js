@@ -79,10 +79,10 @@ export function filmLayers(scene, columns, rows) {
  * @param {Places} rows
  */
 export function mapLayer({ film, pose, map }, columns, rows) {
-  const { size, levels } = /** @type {import("./evidence.js").Evidence} */ (map);
-  const scales = { across: size / film.width, down: size / film.height };
+  const { width, height, levels } = /** @type {import("./evidence.js").Evidence} */ (map);
+  const scales = { across: width / film.width, down: height / film.height };
   const upright = pose.rotation % 180 === 0;
-  return layer({ pixels: levels, width: size, height: size, ...scales, upright, plain: false }, columns, rows);
+  return layer({ pixels: levels, width, height, ...scales, upright, plain: true }, columns, rows);
 }
 
 /**

@@ -58,7 +58,8 @@ void main() {
   if (inverted) grey = 1.0 - grey;
   colour.rgb = vec3(grey);
   if (opacity == 0.0) return;
-  float level = texture(evidence, point / size).r;
+  ivec2 cells = textureSize(evidence, 0);
+  float level = texelFetch(evidence, min(ivec2(point / size * vec2(cells)), cells - 1), 0).r;
   vec3 tint = texelFetch(colours, ivec2(int(level * 255.0 + 0.5), 0), 0).rgb;
   colour.rgb = mix(colour.rgb, tint, opacity * level);
 }`;

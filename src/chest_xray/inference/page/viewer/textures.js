@@ -43,7 +43,7 @@ export function image(gl, unit, inner, format, width, height, bytes) {
   fresh(gl, unit);
   gl.texStorage2D(gl.TEXTURE_2D, 1, inner, width, height);
   gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, format, gl.UNSIGNED_BYTE, bytes);
-  filter(gl, gl.LINEAR, gl.LINEAR);
+  filter(gl, gl.NEAREST, gl.NEAREST);
 }
 
 /**

@@ -87,7 +87,7 @@ export class WebglRenderer {
   #hold(film, map, table) {
     const gl = this.#gl;
     if (film !== this.#film && film !== null) integers(gl, film.levels);
-    if (map !== this.#map && map !== null) image(gl, 1, gl.R8, gl.RED, map.size, map.size, map.levels);
+    if (map !== this.#map && map !== null) image(gl, 1, gl.R8, gl.RED, map.width, map.height, map.levels);
     if (table !== this.#table && table !== null) image(gl, 2, gl.RGBA8, gl.RGBA, 256, 1, table);
     this.#film = film;
     this.#map = map;

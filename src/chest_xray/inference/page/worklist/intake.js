@@ -1,7 +1,7 @@
 /** Where files come in: two choosers, and a drop anywhere on the page. */
 
 import { byId } from "../dom.js";
-import { noFeedback } from "../reading/feedback.js";
+import { noFeedback } from "../reading/judging.js";
 import { droppedFiles, sorted } from "./files.js";
 
 /** @typedef {import("../types.js").Item} Item */

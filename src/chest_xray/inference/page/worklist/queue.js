@@ -2,7 +2,7 @@
 
 import { blocks, fetchModel, isAlive, predict, Refused, Unreachable } from "../api.js";
 import { worklist } from "../ranking.js";
-import { keepAnew } from "../reading/feedback.js";
+import { keepAnew } from "../reading/judging.js";
 import { itemOf } from "../store.js";
 
 /** @typedef {import("../types.js").Answer} Answer */
