@@ -20,7 +20,7 @@ def test_an_option_that_names_no_image_is_refused(option: str) -> None:
 def test_a_command_is_found_by_the_repository_s_name() -> None:
     images = Images.read(["shell=sh -c 'echo a b'"])
     for name in ("shell", "shell:1", "shell@sha256:0", "registry.example:5000/team/shell:1"):
-        assert images.command(name, "train") == ("sh", "-c", "echo a b", "train")
+        assert images.command(name, ["train"]) == ("sh", "-c", "echo a b", "train")
         assert images.holds(name)
     assert not images.holds("other")
 

@@ -14,7 +14,7 @@ from tests.support.built_images import build, storage_variables
 from chest_xray.emulator.built_image import BuiltImage
 from chest_xray.emulator.jobs.container import Container
 from chest_xray.emulator.jobs.launch import Launch, start
-from chest_xray.emulator.runtime import Images, Runtime, Verb
+from chest_xray.emulator.runtime import Images, Runtime
 
 
 class Running:
@@ -60,7 +60,7 @@ def image(images: Images, target: str) -> BuiltImage:
 def running(
     images: Images,
     target: str,
-    verb: Verb,
+    verb: str,
     opt_ml: Path,
     *,
     entry: Sequence[str] | None = None,
@@ -70,9 +70,8 @@ def running(
     """A container of a target; `opt_ml` is its /opt/ml."""
     launch = Launch(
         image=target,
-        verb=verb,
         entry=entry,
-        arguments=(),
+        arguments=[] if entry else [verb],
         own={},
         asked=variables,
         region="us-east-1",

@@ -20,6 +20,7 @@ from chest_xray.emulator.server import Emulator
 # Images whose entry is a shell script: what a container does when it is not ours.
 FAILS = "for n in $(seq 30); do echo line $n; done; echo \"ModuleNotFoundError: No module named 'cv2'\"; exit 1"
 IMAGES = Images({"echo": ("echo",), "sleeps": ("sh", "-c", "echo ready; sleep 600"), "fails": ("sh", "-c", FAILS)})
+ENDED = ("Completed", "Failed", "Stopped")
 QUICK = Pace(tick=0.02, sync=0.05, grace=1.0, restart=0.1)
 
 
@@ -90,7 +91,17 @@ def ended(sagemaker: Any, name: str) -> dict[str, Any]:
 
     def found() -> dict[str, Any] | None:
         job = sagemaker.describe_training_job(TrainingJobName=name)
-        return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
+        return job if job["TrainingJobStatus"] in ENDED else None
+
+    return wait_until(found)
+
+
+def ended_processing(sagemaker: Any, name: str) -> dict[str, Any]:
+    """DescribeProcessingJob of a job in its last state."""
+
+    def found() -> dict[str, Any] | None:
+        job = sagemaker.describe_processing_job(ProcessingJobName=name)
+        return job if job["ProcessingJobStatus"] in ENDED else None
 
     return wait_until(found)
 
@@ -99,9 +110,9 @@ def states(job: dict[str, Any]) -> list[str]:
     return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
 
 
-def log_lines(logs: Any, name: str) -> list[str]:
+def log_lines(logs: Any, name: str, kind: str = "TrainingJobs") -> list[str]:
     """All that a job's containers printed, a stream after the other."""
-    group = "/aws/sagemaker/TrainingJobs"
+    group = f"/aws/sagemaker/{kind}"
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
     return [
         event["message"]

@@ -11,9 +11,11 @@ synthetic folder.
 
 import hashlib
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal
@@ -29,6 +31,10 @@ LABEL_FILES = {"v2020": "Data_Entry_2017_v2020.csv", "2017": "Data_Entry_2017.cs
 BOX_FILE = "BBox_List_2017.csv"
 ARCHIVES = "images_*.tar.gz"
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
+LIST_FILES = ("train_val_list.txt", "test_list.txt")
+# What describes the films, without the films.
+TABLE_FILES = (*LABEL_FILES.values(), *LIST_FILES, BOX_FILE, PHANTOM_FILE)
+_IMAGE_FOLDER = re.compile(r"images|images_[^/]*(/images)?")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Manifest:
     fingerprint: str  # SHA-256 of the tables and of the names and sizes of the image files
 
 
-def read_nih(source: Path, *, validation_fraction: float = 0.1) -> Manifest:
+def read_nih(source: Path, *, validation_fraction: float = 0.1, images: ImageFiles | None = None) -> Manifest:
     """Read and check an NIH folder; no image is opened.
 
     Images with a row in the CSV and no file are not an error: NIH's archives are often unpacked in part.
@@ -64,6 +70,7 @@ def read_nih(source: Path, *, validation_fraction: float = 0.1) -> Manifest:
         source: the folder.
         validation_fraction: part of the train_val patients, 0..1, drawn for validation by a hash of their
         number.
+        images: the films, where they lie elsewhere than below `source`.
 
     Raises:
         DataError: one line, naming the file, the line or the image, and what to do.
@@ -71,7 +78,7 @@ def read_nih(source: Path, *, validation_fraction: float = 0.1) -> Manifest:
     if not source.is_dir():
         raise DataError(f"{source} is not a folder: an NIH-format folder is expected.")
     label_version, label_path = _label_file(source)
-    images = find_images(source)
+    images = images or find_images(source)
     entries = read_entries(label_path)
     rows = tuple(sorted(entries.rows, key=attrgetter("image")))
     lists = read_lists(source)
@@ -96,19 +103,40 @@ def find_images(source: Path) -> ImageFiles:
     Raises:
         DataError: no image and no archive, or two files of one name.
     """
+    listed = {path.name: path.stat().st_size for path in source.glob(ARCHIVES) if path.is_file()}
+    for folder in _image_folders(source):
+        with os.scandir(folder) as found:
+            below = folder.relative_to(source).as_posix()
+            listed |= {f"{below}/{entry.name}": entry.stat().st_size for entry in found if entry.is_file()}
+    return choose_images(listed, str(source))
+
+
+def choose_images(listed: Mapping[str, int], source: str) -> ImageFiles:
+    """The same of a source that was listed: the files below it by their relative names, with their sizes in bytes.
+
+    Args:
+        listed: `images/x.png` or `images_001/images/x.png`, `images_001.tar.gz` and whatever else is there.
+        source: what the names are below, a folder or a prefix of S3.
+
+    Raises:
+        DataError: no image and no archive, or two files of one name.
+    """
     files: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for folder in _image_folders(source):
-        for entry in _image_files(folder):
-            if entry.name in files:
-                raise DataError(f"{entry.name} is there twice, as {files[entry.name]} and as {entry.path}: remove one.")
-            files[entry.name] = entry.path
-            sizes[entry.name] = entry.stat().st_size
-    archives = tuple(sorted(path for path in source.glob(ARCHIVES) if path.is_file()))
+    for place, size in sorted(listed.items()):
+        folder, _, name = place.rpartition("/")
+        # macOS leaves "._name.png" beside every file it unpacks to a foreign disk.
+        if name.startswith(".") or not is_image_name(name) or not _IMAGE_FOLDER.fullmatch(folder):
+            continue
+        if name in files:
+            raise DataError(f"{name} is there twice, as {files[name]} and as {source}/{place}: remove one.")
+        files[name] = f"{source}/{place}"
+        sizes[name] = size
+    archives = tuple(sorted(name for name in listed if "/" not in name and fnmatchcase(name, ARCHIVES)))
     if files:
         return ImageFiles(files, (), sizes)
     if archives:
-        return ImageFiles({}, archives, {path.name: path.stat().st_size for path in archives})
+        return ImageFiles({}, tuple(Path(source, name) for name in archives), {name: listed[name] for name in archives})
     raise DataError(
         f"{source} holds no images: expected images/*.png, images_001/images/*.png or {ARCHIVES}; "
         "`cxr download-nih` fetches the archives, `cxr phantom` writes a synthetic folder."
@@ -128,14 +156,6 @@ def _image_folders(source: Path) -> list[Path]:
     return [folder for folder in candidates if folder.is_dir()]
 
 
-def _image_files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as found:
-        for entry in found:
-            # macOS leaves "._name.png" beside every file it unpacks to a foreign disk.
-            if not entry.name.startswith(".") and is_image_name(entry.name) and entry.is_file():
-                yield entry
-
-
 def is_image_name(name: str) -> bool:
     """Whether a file's name says that it is an image."""
     return name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
@@ -143,7 +163,7 @@ def is_image_name(name: str) -> bool:
 
 def _fingerprint(source: Path, label_path: Path, images: ImageFiles) -> str:
     digest = hashlib.sha256()
-    for path in (label_path, source / "train_val_list.txt", source / "test_list.txt", source / BOX_FILE):
+    for path in (label_path, *(source / name for name in LIST_FILES), source / BOX_FILE):
         content = path.read_bytes() if path.is_file() else b""
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     for name, size in sorted(images.sizes.items()):

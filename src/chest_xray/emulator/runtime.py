@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from chest_xray.emulator.built_image import SCHEME, BuiltImage
 from chest_xray.errors import EmulatorError
 
-Verb = Literal["train", "serve"]
 OPT_ML: Final = "/opt/ml"
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OWN_IMAGE: Final = "chest-xray"
-_OWN_COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
+# What the entry of the project's images does at each of its words, without becoming another user.
+_OWN_COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "train": (sys.executable, "-m", "chest_xray.training.container", "--root", OPT_ML),
     "serve": (sys.executable, "-m", "chest_xray.inference.container", "serve"),
+    "prepare-data": (sys.executable, "-m", "chest_xray.data.prepare.container", "--root", OPT_ML),
 }
 
 
@@ -86,16 +87,19 @@ class Images:
         """The built image of that name."""
         return self._built.get(_repository(image))
 
-    def command(self, image: str, verb: Verb) -> tuple[str, ...] | None:
-        """What `train` or `serve` runs as a process of this machine; None where the name is no command's."""
+    def command(self, image: str, arguments: Sequence[str]) -> tuple[str, ...] | None:
+        """What an image's entry with these arguments runs as a process of this machine; None where it is no command."""
         repository = _repository(image)
         if repository in self._commands:
-            return (*self._commands[repository], verb)
-        return _OWN_COMMANDS[verb] if repository == _OWN_IMAGE else None
+            return (*self._commands[repository], *arguments)
+        if repository != _OWN_IMAGE:
+            return None
+        word, *others = arguments or [""]
+        return (*_OWN_COMMANDS[word], *others) if word in _OWN_COMMANDS else ("chest-xray-entry", word)
 
     def holds(self, image: str) -> bool:
         """Whether there is an image of that name."""
-        return self.built_image(image) is not None or self.command(image, "train") is not None
+        return self.built_image(image) is not None or self.command(image, ()) is not None
 
 
 def _repository(image: str) -> str:

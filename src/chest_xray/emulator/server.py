@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from chest_xray.emulator.account import ROLE, bucket_name, furnish, image_name
 from chest_xray.emulator.gate import Gate, Throttle
 from chest_xray.emulator.operations import limits
+from chest_xray.emulator.operations.processing import ProcessingOperations
 from chest_xray.emulator.operations.training import TrainingOperations
 from chest_xray.emulator.runtime import Images, Pace, Runtime
 from chest_xray.errors import EmulatorError
@@ -50,6 +51,7 @@ class Emulator:
         self._clients_lock = threading.Lock()
         self._server: Any = None
         self._training: TrainingOperations | None = None
+        self._processing: ProcessingOperations | None = None
 
     @property
     def url(self) -> str:
@@ -92,6 +94,8 @@ class Emulator:
         runtime = Runtime(Path(self._folder.name), self.connect, self.environment(), self._images, self._pace)
         self._training = TrainingOperations(runtime)
         self._training.install()
+        self._processing = ProcessingOperations(runtime)
+        self._processing.install()
         limits.install()
         threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True).start()
         furnish(self.connect, self.region, self._key)
@@ -100,8 +104,9 @@ class Emulator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._training is not None:
-            self._training.close()
+        for operations in (self._training, self._processing):
+            if operations is not None:
+                operations.close()
         self._server.shutdown()
         self._server.server_close()
         self._images.close()

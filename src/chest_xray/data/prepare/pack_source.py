@@ -5,7 +5,7 @@ after. So neither the number of workers nor an interruption nor the order inside
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,15 @@ class PackSettings:
     image_size: int
     shard_bytes: int
     workers: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file of rows: what it was made of, its pixels (N, S, S), and what became of each image."""
+
+    source: str
+    pixels: NDArray[np.uint8]
+    finished: Finished
 
 
 @dataclass(frozen=True)
@@ -109,43 +118,53 @@ def pack_archives(images: ImageFiles, wanted: frozenset[str], settings: PackSett
     its own, and the shards are put together from these files, which takes their size once more on the disk for the
     time being.
     """
-    streamed, decoded = _stream_archives(images, wanted, settings, advance)
-    pixels = [_open_rows(_rows_path(settings, archive), settings.image_size) for archive in images.archives]
-    places: dict[str, tuple[int, int]] = {}
-    for number, (archive, finished) in enumerate(zip(images.archives, streamed, strict=True)):
-        for row, packed in enumerate(finished.packed):
+    streamed, decoded = stream_archives(images, wanted, settings, advance)
+    parts = [
+        Rows(str(archive), open_rows(rows_path(settings, archive), settings.image_size), finished)
+        for archive, finished in zip(images.archives, streamed, strict=True)
+    ]
+    return PackedSource(put_together(parts, settings), decoded, sum(finished.unlisted for finished in streamed))
+
+
+def put_together(parts: Sequence[Rows], settings: PackSettings) -> list[tuple[ShardPlan, Finished]]:
+    """Shards from rows that lie in several files, in the order of the image names.
+
+    Raises:
+        DataError: an image is in two of them.
+    """
+    places: dict[str, tuple[Rows, int]] = {}
+    for part in parts:
+        for row, packed in enumerate(part.finished.packed):
             if packed.image in places:
-                other = images.archives[places[packed.image][0]]
-                raise DataError(
-                    f"{packed.image} is there twice, in {other} and in {archive}: remove one of the archives."
-                )
-            places[packed.image] = number, row
+                other = places[packed.image][0]
+                raise DataError(f"{packed.image} is there twice, in {other.source} and in {part.source}: remove one.")
+            places[packed.image] = part, row
     shards = []
     for plan in plan_shards(sorted(places), settings.image_size, settings.shard_bytes):
         found = [places[name] for name in plan.images]
         finished = find_finished(settings.output, plan.file, settings.output / plan.file) or write_shard(
             settings.output,
             plan,
-            (pixels[number][row] for number, row in found),
-            [streamed[number].packed[row] for number, row in found],
+            (part.pixels[row] for part, row in found),
+            [part.finished.packed[row] for part, row in found],
             settings.image_size,
         )
         shards.append((plan, finished))
-    return PackedSource(shards, decoded, sum(finished.unlisted for finished in streamed))
+    return shards
 
 
-def _stream_archives(
+def stream_archives(
     images: ImageFiles, wanted: frozenset[str], settings: PackSettings, advance: Advance
 ) -> tuple[list[Finished], int]:
     """What each archive gave, in the order of the archives, and how many images this run decoded."""
     done: dict[Path, Finished] = {}
     for archive in images.archives:
-        finished = find_finished(settings.output, archive.name, _rows_path(settings, archive))
+        finished = find_finished(settings.output, archive.name, rows_path(settings, archive))
         if finished:
             done[archive] = finished
             advance(1)
     tasks = [
-        ArchiveTask(archive, _rows_path(settings, archive), settings.image_size, wanted)
+        ArchiveTask(archive, rows_path(settings, archive), settings.image_size, wanted)
         for archive in images.archives
         if archive not in done
     ]
@@ -158,11 +177,15 @@ def _stream_archives(
     return [done[archive] for archive in images.archives], decoded
 
 
-def _rows_path(settings: PackSettings, archive: Path) -> Path:
+def rows_path(settings: PackSettings, archive: Path) -> Path:
+    """Where an archive's rows lie while the data set is unfinished."""
     return settings.output / PROGRESS_FOLDER / f"{archive.name}.rows"
 
 
-def _open_rows(path: Path, image_size: int) -> NDArray[np.uint8]:
+def open_rows(path: Path, image_size: int) -> NDArray[np.uint8]:
+    """The rows (N, S, S) of a file of rows, with or without a header, mapped and not read."""
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path, mmap_mode="r"))
     if path.stat().st_size == 0:
         return np.empty((0, image_size, image_size), np.uint8)
     return np.asarray(np.memmap(path, np.uint8, "r").reshape(-1, image_size, image_size))

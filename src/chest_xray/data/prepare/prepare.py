@@ -70,15 +70,10 @@ def prepare_data(
         DataError: a source that contradicts itself, an output that belongs to something else or that another
             prepare-data writes to, or no room on the disk.
     """
-    _check_options(image_size, workers, validation_fraction)
+    check_options(image_size, workers, validation_fraction)
     manifest = read_nih(source, validation_fraction=validation_fraction)
-    claim = {
-        "version": FORMAT_VERSION,
-        "image_size": image_size,
-        "validation_fraction": validation_fraction,
-        "shard_bytes": shard_bytes,
-        "source_sha256": manifest.fingerprint,
-    }
+    settings = PackSettings(output, image_size, shard_bytes, workers or available_cpus())
+    claim = make_claim(manifest, settings, validation_fraction)
     if _is_finished(output, claim):
         return _nothing_to_do(output)
     busy = DataError(f"Another prepare-data writes to {output}: run this again when it is done.")
@@ -86,10 +81,25 @@ def prepare_data(
         # Whoever held the lock before may have finished it.
         if _is_finished(output, claim):
             return _nothing_to_do(output)
-        settings = PackSettings(output, image_size, shard_bytes, workers or available_cpus())
         report = _go_on(manifest, settings, claim)
     _tidy(output)
     return report
+
+
+def make_claim(manifest: Manifest, settings: PackSettings, validation_fraction: float) -> dict[str, Any]:
+    """What `prepare.json` says: the source and the options that the result depends on."""
+    return {
+        "version": FORMAT_VERSION,
+        "image_size": settings.image_size,
+        "validation_fraction": validation_fraction,
+        "shard_bytes": settings.shard_bytes,
+        "source_sha256": manifest.fingerprint,
+    }
+
+
+def encode_claim(claim: dict[str, Any]) -> bytes:
+    """The bytes of `prepare.json`."""
+    return json.dumps(claim, indent=2).encode()
 
 
 def _go_on(manifest: Manifest, settings: PackSettings, claim: dict[str, Any]) -> PrepareReport:
@@ -99,7 +109,7 @@ def _go_on(manifest: Manifest, settings: PackSettings, claim: dict[str, Any]) ->
         remove_parts(output)
         (output / PROGRESS_FOLDER).mkdir(exist_ok=True)
         if not (output / CLAIM_FILE).is_file():
-            write_atomically(output / CLAIM_FILE, json.dumps(claim, indent=2).encode())
+            write_atomically(output / CLAIM_FILE, encode_claim(claim))
         return _prepare(manifest, settings, claim["validation_fraction"])
     except OSError as error:
         if error.errno not in DISK_FULL:
@@ -111,7 +121,12 @@ def _go_on(manifest: Manifest, settings: PackSettings, claim: dict[str, Any]) ->
         remove_parts(output)
 
 
-def _check_options(image_size: int, workers: int | None, validation_fraction: float) -> None:
+def check_options(image_size: int, workers: int | None, validation_fraction: float) -> None:
+    """Refuse options out of their range.
+
+    Raises:
+        SettingsError: one is.
+    """
     if image_size not in IMAGE_SIZES:
         raise SettingsError(f"image_size is {image_size}; expected {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} pixels.")
     if workers is not None and workers < 1:
@@ -154,7 +169,7 @@ def _holds_something_else(output: Path) -> bool:
 def _nothing_to_do(output: Path) -> PrepareReport:
     say(f"{output} is finished already, from the same source with the same options: nothing to do.")
     _tidy(output)
-    return _report(output, 0.0)
+    return report_on(output, 0.0)
 
 
 def _tidy(output: Path) -> None:
@@ -182,10 +197,11 @@ def _prepare(manifest: Manifest, settings: PackSettings, validation_fraction: fl
         with progress("prepare-data", listed) as advance:
             packed = pack_unpacked(manifest.images, wanted, settings, advance)
     write_dataset(manifest, packed, settings, validation_fraction)
-    return _report(settings.output, packed.decoded / (time.monotonic() - started))
+    return report_on(settings.output, packed.decoded / (time.monotonic() - started))
 
 
-def _report(output: Path, images_per_second: float) -> PrepareReport:
+def report_on(output: Path, images_per_second: float) -> PrepareReport:
+    """What `dataset.json` says of a finished folder."""
     dataset = json.loads((output / DATASET_FILE).read_bytes())
     counts = dataset["counts"]
     return PrepareReport(

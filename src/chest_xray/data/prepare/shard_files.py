@@ -101,9 +101,15 @@ def find_finished(output: Path, file: str, path: Path) -> Finished | None:
     record = record_path(output, file)
     if not record.is_file() or not path.is_file():
         return None
-    content = json.loads(record.read_bytes())
-    if content["pillow"] != PIL.__version__ or content["sha256"] != sha256_of(path):
+    if json.loads(record.read_bytes())["pillow"] != PIL.__version__:
         return None
+    finished = read_record(record)
+    return finished if finished.sha256 == sha256_of(path) else None
+
+
+def read_record(record: Path) -> Finished:
+    """What `write_record` wrote."""
+    content = json.loads(record.read_bytes())
     return Finished(content["sha256"], [Packed(*row) for row in content["packed"]], content["unlisted"])
 
 

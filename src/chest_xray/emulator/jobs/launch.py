@@ -13,7 +13,7 @@ from chest_xray.emulator.built_image import BuiltImage
 from chest_xray.emulator.jobs.container import Container, ImageContainer
 from chest_xray.emulator.jobs.enter_image import Order
 from chest_xray.emulator.jobs.opt_ml import inside
-from chest_xray.emulator.runtime import Runtime, Verb, clean_environment
+from chest_xray.emulator.runtime import Runtime, clean_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,8 @@ class Launch:
 
     Attributes:
         image: the image's name.
-        verb: what its entry is called with.
         entry: replaces the image's own.
-        arguments: replace the verb.
+        arguments: for the entry.
         own: variables that SageMaker sets.
         asked: the request's variables.
         region: of the job.
@@ -32,7 +31,6 @@ class Launch:
     """
 
     image: str
-    verb: Verb
     entry: Sequence[str] | None
     arguments: Sequence[str]
     own: Mapping[str, str]
@@ -65,8 +63,7 @@ def _start_process(launch: Launch, runtime: Runtime, root: Path, on_line: Callab
 def _process_words(launch: Launch, runtime: Runtime) -> list[str]:
     if launch.entry is not None:
         return [*launch.entry, *launch.arguments]
-    command = runtime.images.command(launch.image, launch.verb) or ()
-    return [*command[:-1], *launch.arguments] if launch.arguments else list(command)
+    return list(runtime.images.command(launch.image, launch.arguments) or ())
 
 
 def _start_in_image(
@@ -74,13 +71,11 @@ def _start_in_image(
 ) -> Container:
     credentials = {} if launch.isolated else _credentials_without_file(runtime.credentials)
     region = {"AWS_REGION": launch.region, "AWS_DEFAULT_REGION": launch.region}
-    # As a runtime does: arguments go to the entry, and an entry of the request's own is not given the verb.
-    arguments = launch.arguments or ([] if launch.entry is not None else [launch.verb])
     order = Order(
         root=str(image.root),
         opt_ml=str(root),
         folder=image.folder,
-        words=image.words(arguments, launch.entry),
+        words=image.words(launch.arguments, launch.entry),
         environment=image.environment | region | dict(launch.own) | credentials | dict(launch.asked),
         isolated=launch.isolated,
     )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from chest_xray.archives import pack
 from chest_xray.emulator.jobs.checkpoints import CheckpointSync
-from chest_xray.emulator.jobs.container import Container
-from chest_xray.emulator.jobs.launch import Launch, start
+from chest_xray.emulator.jobs.cluster import Cluster
+from chest_xray.emulator.jobs.launch import Launch
 from chest_xray.emulator.jobs.opt_ml import checkpoint_folder, lay_out
 from chest_xray.emulator.jobs.training_job import TrainingJob
-from chest_xray.emulator.log_stream import LogStream, Metrics
+from chest_xray.emulator.log_stream import Metrics
 from chest_xray.emulator.runtime import Runtime
 from chest_xray.emulator.storage import MissingDataError, Storage
 
@@ -44,8 +44,7 @@ class TrainingRun:
         self._hosts = [f"algo-{number}" for number in range(1, count + 1)]
         self._storage = Storage(runtime.connect("s3", job.region))
         self._metrics = Metrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
-        self._logs: list[LogStream] = []
-        self._containers: list[Container] = []
+        self._cluster = Cluster(runtime, LOG_GROUP, self._metrics.read)
         self._syncs: list[CheckpointSync] = []
         self._started = time.monotonic()
         self._trained = 0.0
@@ -68,8 +67,7 @@ class TrainingRun:
             except Exception as error:  # noqa: BLE001 (a job that nobody ends would be waited for without end)
                 self.job.end("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
             finally:
-                for container in self._containers:
-                    container.kill()
+                self._cluster.kill()
 
     def _run(self, folder: Path) -> None:
         attempt = 0
@@ -104,42 +102,27 @@ class TrainingRun:
             lay_out(root / host, self.job.request, self._storage, host, self._hosts)
         self._syncs = list(self._checkpoint_syncs(root))
         started = time.monotonic()
-        self._logs, self._containers = [], []
-        for host in self._hosts:
-            self._containers.append(self._start(root / host, host))
+        self._cluster.start(self.job.training_job_name, self._launch(), {host: root / host for host in self._hosts})
         self.job.enter("Training")
         ending = self._watch(started)
         self._trained += time.monotonic() - started
         if ending in (Ending.STOPPED, Ending.MAX_RUNTIME, Ending.MAX_WAIT):
-            self._terminate()
+            self._cluster.terminate(1.0 if self._closing.is_set() else self._runtime.pace.grace)
         # A container that went away with its instance, or whose neighbour failed, is not asked first.
-        for container in self._containers:
-            container.kill()
+        self._cluster.kill()
         if ending is not Ending.RECLAIMED:
             self._copy_checkpoints()
-        self._flush_logs()
         return ending
-
-    def _start(self, root: Path, host: str) -> Container:
-        job, runtime = self.job, self._runtime
-        stream = f"{job.training_job_name}/{host}-{int(time.time())}"
-        log = LogStream(runtime.connect("logs", job.region), LOG_GROUP, stream)
-        self._logs.append(log)
-
-        def on_line(line: str) -> None:
-            log.add(line)
-            self._metrics.read(line)
-
-        return start(self._launch(), runtime, root, on_line)
 
     def _launch(self) -> Launch:
         request = self.job.request
         algorithm = request["AlgorithmSpecification"]
+        entry = algorithm.get("ContainerEntrypoint")
         return Launch(
             image=algorithm["TrainingImage"],
-            verb="train",
-            entry=algorithm.get("ContainerEntrypoint"),
-            arguments=algorithm.get("ContainerArguments", ()),
+            entry=entry,
+            # An entry of the request's own is not told to train.
+            arguments=algorithm.get("ContainerArguments") or ([] if entry else ["train"]),
             own={"TRAINING_JOB_NAME": self.job.training_job_name, "TRAINING_JOB_ARN": self.job.arn},
             asked=request.get("Environment", {}),
             region=self.job.region,
@@ -152,11 +135,10 @@ class TrainingRun:
         while True:
             time.sleep(pace.tick)
             now = time.monotonic()
-            self._flush_logs()
-            codes = [container.exit_code() for container in self._containers]
+            self._cluster.flush()
             if job.reclaim.is_set():
                 return Ending.RECLAIMED
-            if any(codes) or all(code == 0 for code in codes):
+            if self._cluster.has_ended():
                 return Ending.EXITED
             if job.stop.is_set() or self._closing.is_set():
                 return Ending.STOPPED
@@ -171,26 +153,16 @@ class TrainingRun:
     def _waited_too_long(self) -> bool:
         return time.monotonic() - self._started > self.job.limit("MaxWaitTimeInSeconds")
 
-    def _terminate(self) -> None:
-        """SIGTERM to every container, and as long as it needs, up to the grace that AWS gives."""
-        for container in self._containers:
-            container.terminate()
-        until = time.monotonic() + (1.0 if self._closing.is_set() else self._runtime.pace.grace)
-        while time.monotonic() < until and any(container.exit_code() is None for container in self._containers):
-            time.sleep(self._runtime.pace.tick)
-            self._flush_logs()
-
     def _end(self, root: Path, ending: Ending) -> None:
         job = self.job
         job.final_metrics = self._metrics.final()
-        codes = [container.exit_code() for container in self._containers]
-        failed = next((index for index, code in enumerate(codes) if code), None)
+        failed = self._cluster.failed
         if ending is not Ending.EXITED:
             self._upload(root)
             return job.end("Stopped", ending.value)
         if failed is not None:
             self._upload_folder([root / host / "output" / "data" for host in self._hosts], "output.tar.gz")
-            return job.end("Failed", "Failed", _failure_reason(root / self._hosts[failed], codes[failed] or 1))
+            return job.end("Failed", "Failed", _failure_reason(root / failed[0], failed[1]))
         job.enter("Uploading")
         self._upload(root)
         return job.end("Completed", "Completed")
@@ -220,10 +192,6 @@ class TrainingRun:
     def _copy_checkpoints(self) -> None:
         for sync in self._syncs:
             sync.copy()
-
-    def _flush_logs(self) -> None:
-        for log in self._logs:
-            log.flush()
 
 
 def _failure_reason(root: Path, code: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from moto.core.utils import get_service_model
 from moto.sagemaker.exceptions import ValidationError
 
+from chest_xray.emulator.storage import split_uri
 from chest_xray.service_model import Fault, find_faults
 
 _RULES = {
@@ -36,3 +37,23 @@ def _in_aws_words(fault: Fault) -> str:
     path = ".".join(part[:1].lower() + part[1:] for part in fault.path.split("."))
     rule = _RULES[fault.rule].format(measure=measure, limit=limit)
     return f"Value '{str(fault.value)[:256]}' at '{path}' failed to satisfy constraint: {rule}"
+
+
+def refuse(message: str) -> NoReturn:
+    """Answer with a ValidationException."""
+    raise ValidationError(message=message)
+
+
+def check_bucket(place: str, storage: Any, region: str, job: str) -> None:
+    """Refuse a place in S3 whose bucket is not there, or in another region than the job.
+
+    Raises:
+        ValidationError: it is.
+    """
+    bucket, _ = split_uri(place)
+    try:
+        where = storage.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"]
+    except storage.exceptions.ClientError:
+        refuse(f"The S3 bucket {bucket} of {place} does not exist or cannot be accessed.")
+    if where != region:
+        refuse(f"The S3 bucket {bucket} is in {where}; a {job} in {region} needs one in {region}.")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from moto.sagemaker.exceptions import ValidationError
-
+from chest_xray.emulator.operations.checks import check_bucket, refuse
 from chest_xray.emulator.runtime import OPT_ML, Images
-from chest_xray.emulator.storage import split_uri
 
 
 def check_training_request(request: dict[str, Any], images: Images, storage: Any, region: str) -> None:
@@ -25,49 +23,45 @@ def check_training_request(request: dict[str, Any], images: Images, storage: Any
     _check_what_runs_here(request)
 
 
-def _refuse(message: str) -> NoReturn:
-    raise ValidationError(message=message)
-
-
 def _check_times(request: dict[str, Any]) -> None:
     limits = request.get("StoppingCondition", {})
     wait, runtime = limits.get("MaxWaitTimeInSeconds"), limits.get("MaxRuntimeInSeconds", 86_400)
     if request.get("EnableManagedSpotTraining"):
         if wait is None:
-            _refuse("MaxWaitTimeInSeconds must be specified when EnableManagedSpotTraining is true.")
+            refuse("MaxWaitTimeInSeconds must be specified when EnableManagedSpotTraining is true.")
         elif wait < runtime:
-            _refuse(
+            refuse(
                 "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
             )
     elif wait is not None:
-        _refuse("MaxWaitTimeInSeconds must not be specified when EnableManagedSpotTraining is false.")
+        refuse("MaxWaitTimeInSeconds must not be specified when EnableManagedSpotTraining is false.")
 
 
 def _check_channels(request: dict[str, Any]) -> None:
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     if len(set(names)) != len(names):
-        _refuse("Duplicate channel names found in InputDataConfig.")
+        refuse("Duplicate channel names found in InputDataConfig.")
 
 
 def _check_instances(request: dict[str, Any]) -> None:
     resources = request.get("ResourceConfig", {})
     if "InstanceType" not in resources:
-        _refuse("ResourceConfig must name an InstanceType: this emulator knows neither groups nor preferences.")
+        refuse("ResourceConfig must name an InstanceType: this emulator knows neither groups nor preferences.")
     if resources.get("InstanceCount", 1) < 1:
-        _refuse("InstanceCount must be at least 1.")
+        refuse("InstanceCount must be at least 1.")
     if request.get("EnableManagedSpotTraining") and resources.get("KeepAlivePeriodInSeconds"):
-        _refuse("KeepAlivePeriodInSeconds is not supported with EnableManagedSpotTraining.")
+        refuse("KeepAlivePeriodInSeconds is not supported with EnableManagedSpotTraining.")
 
 
 def _check_image(request: dict[str, Any], images: Images) -> None:
     algorithm = request["AlgorithmSpecification"]
     image = algorithm.get("TrainingImage")
     if (image is None) == ("AlgorithmName" not in algorithm):
-        _refuse("AlgorithmSpecification must name either TrainingImage or AlgorithmName.")
+        refuse("AlgorithmSpecification must name either TrainingImage or AlgorithmName.")
     if image is None:
-        _refuse("This emulator runs TrainingImage, not AlgorithmName.")
+        refuse("This emulator runs TrainingImage, not AlgorithmName.")
     elif "ContainerEntrypoint" not in algorithm and not images.holds(image):
-        _refuse(f"Requested image {image} not found.")
+        refuse(f"Requested image {image} not found.")
 
 
 def _check_buckets(request: dict[str, Any], storage: Any, region: str) -> None:
@@ -75,14 +69,7 @@ def _check_buckets(request: dict[str, Any], storage: Any, region: str) -> None:
     if "CheckpointConfig" in request:
         places.append(request["CheckpointConfig"]["S3Uri"])
     for place in places:
-        bucket, _ = split_uri(place)
-        try:
-            where = storage.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"]
-        except storage.exceptions.ClientError:
-            _refuse(f"The S3 bucket {bucket} of {place} does not exist or cannot be accessed.")
-        else:
-            if where != region:
-                _refuse(f"The S3 bucket {bucket} is in {where}; a training job in {region} needs one in {region}.")
+        check_bucket(place, storage, region, "training job")
 
 
 def _check_what_runs_here(request: dict[str, Any]) -> None:
@@ -90,11 +77,11 @@ def _check_what_runs_here(request: dict[str, Any]) -> None:
         name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
         mode = channel.get("InputMode", request["AlgorithmSpecification"]["TrainingInputMode"])
         if source is None or source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
-            _refuse(f"Channel {name}: this emulator reads S3DataSource with S3Prefix or ManifestFile.")
+            refuse(f"Channel {name}: this emulator reads S3DataSource with S3Prefix or ManifestFile.")
         if mode == "Pipe" or channel.get("CompressionType", "None") != "None":
-            _refuse(f"Channel {name}: this emulator has File and FastFile mode, without CompressionType.")
+            refuse(f"Channel {name}: this emulator has File and FastFile mode, without CompressionType.")
     place = request.get("CheckpointConfig", {}).get("LocalPath", OPT_ML)
     if not Path(place).is_relative_to(OPT_ML):
-        _refuse(f"CheckpointConfig.LocalPath is {place}: this emulator copies checkpoints below {OPT_ML}.")
+        refuse(f"CheckpointConfig.LocalPath is {place}: this emulator copies checkpoints below {OPT_ML}.")
     if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
-        _refuse("This emulator writes results with CompressionType GZIP.")
+        refuse("This emulator writes results with CompressionType GZIP.")
