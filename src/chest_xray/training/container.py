@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from chest_xray.console import say
-from chest_xray.errors import ChestXrayError, SettingsError
+from chest_xray.errors import SettingsError
+from chest_xray.job import run_job
 from chest_xray.settings import load_settings
 from chest_xray.training.config import TrainConfig
 
@@ -31,28 +31,13 @@ def run_container(root: Path) -> int:
     """Train under the contract in `root`; returns the exit code: 0 Completed, 1 Failed, 130 stopped by a signal."""
     from chest_xray.training.train import train
 
-    try:
+    def act() -> None:
         config = read_config(root)
         # A configuration names first weights from here, so that it is the same wherever `root` lies.
         with contextlib.chdir(root):
             train(root / "input" / "data" / CHANNEL, root, config, load_settings())
-    except KeyboardInterrupt:
-        return 130
-    except (ChestXrayError, OSError) as error:
-        say(f"error: {error}")
-        _report(root, str(error))
-        return 1
-    except Exception as error:
-        # Not a user's mistake: the job's FailureReason names it, and the traceback goes to the log.
-        _report(root, f"{type(error).__name__}: {error}")
-        raise
-    return 0
 
-
-def _report(root: Path, reason: str) -> None:
-    failure = root / "output" / "failure"
-    failure.parent.mkdir(parents=True, exist_ok=True)
-    failure.write_text(reason[:FAILURE_CHARACTERS], encoding="utf-8")
+    return run_job(act, root / "output" / "failure", FAILURE_CHARACTERS)
 
 
 def read_config(root: Path) -> TrainConfig:

@@ -22,7 +22,8 @@ from chest_xray.data.nih import Manifest, choose_images, find_images, read_nih
 from chest_xray.data.prepare.pack_source import PackSettings
 from chest_xray.data.prepare.parts import assemble, write_parts
 from chest_xray.data.prepare.prepare import SHARD_BYTES, check_options
-from chest_xray.errors import ChestXrayError, DataError
+from chest_xray.errors import DataError
+from chest_xray.job import run_job
 
 Step = Literal["decode", "assemble", "all"]
 STEPS: Final = ("decode", "assemble", "all")
@@ -35,19 +36,13 @@ _MESSAGE_CHARACTERS: Final = 1000
 
 def run_container(root: Path, step: Step, *, image_size: int, validation_fraction: float, shard_bytes: int) -> int:
     """Carry out a step under the contract in `root`; returns the exit code: 0 Completed, 1 Failed."""
-    try:
+
+    def act() -> None:
         check_options(image_size, None, validation_fraction)
         settings = PackSettings(root / "processing" / "output", image_size, shard_bytes, available_cpus())
         _run(root, step, settings, validation_fraction)
-    except (ChestXrayError, OSError) as error:
-        say(f"error: {error}")
-        _leave_message(root, str(error))
-        return 1
-    except Exception as error:
-        # Not a user's mistake: the job's ExitMessage names it, and the traceback goes to the log.
-        _leave_message(root, f"{type(error).__name__}: {error}")
-        raise
-    return 0
+
+    return run_job(act, root / "output" / "message", _MESSAGE_CHARACTERS)
 
 
 def _run(root: Path, step: Step, settings: PackSettings, validation_fraction: float) -> None:
@@ -98,12 +93,6 @@ def _host(root: Path) -> str:
     """This host's name; alone it needs none."""
     path = root / "config" / "resourceconfig.json"
     return str(json.loads(path.read_bytes())["current_host"]) if path.is_file() else "host"
-
-
-def _leave_message(root: Path, text: str) -> None:
-    path = root / "output" / "message"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text[:_MESSAGE_CHARACTERS], encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> int:

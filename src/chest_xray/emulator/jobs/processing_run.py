@@ -3,63 +3,43 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from chest_xray.emulator.jobs.cluster import Cluster
+from chest_xray.emulator.jobs.job_thread import JobThread
 from chest_xray.emulator.jobs.launch import Launch
 from chest_xray.emulator.jobs.opt_ml import inside
 from chest_xray.emulator.jobs.processing_job import ProcessingJob
 from chest_xray.emulator.runtime import Runtime
-from chest_xray.emulator.storage import MissingDataError, Storage
+from chest_xray.emulator.storage import Storage
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 MESSAGE_BYTES = 1024
 
 
-class ProcessingRun:
+class ProcessingRun(JobThread):
     """Lays out the inputs, runs the containers, uploads what they left and writes the states."""
 
     def __init__(self, job: ProcessingJob, runtime: Runtime, region: str) -> None:
-        self.job, self._runtime, self._region = job, runtime, region
-        self._thread = threading.Thread(target=self._live, name=f"processing-{job.processing_job_name}", daemon=True)
-        self._closing = threading.Event()
+        super().__init__(f"processing-{job.processing_job_name}", runtime, Cluster(runtime, LOG_GROUP))
+        self.job, self._region = job, region
         self._storage = Storage(runtime.connect("s3", region))
-        self._cluster = Cluster(runtime, LOG_GROUP)
 
-    def start(self) -> None:
-        """Begin; the job's states tell the rest."""
-        self._thread.start()
+    def _fail(self, reason: str) -> None:
+        self.job.end("Failed", reason)
 
-    def close(self) -> None:
-        """End the job's processes with the emulator."""
-        self._closing.set()
-        self._thread.join()
-
-    def _live(self) -> None:
-        with tempfile.TemporaryDirectory(dir=self._runtime.folder, prefix="job-", ignore_cleanup_errors=True) as folder:
-            roots = {host: Path(folder) / host for host in self.job.hosts}
-            try:
-                self._run(roots)
-            except MissingDataError as error:
-                self.job.end("Failed", str(error))
-            except Exception as error:  # noqa: BLE001 (a job that nobody ends would be waited for without end)
-                self.job.end("Failed", f"InternalServerError: {type(error).__name__}: {error}")
-            finally:
-                self._cluster.kill()
-
-    def _run(self, roots: dict[str, Path]) -> None:
+    def _run(self, folder: Path) -> None:
         job = self.job
+        roots = {host: folder / host for host in job.hosts}
         for host, root in roots.items():
             self._lay_out(host, root)
         self._cluster.start(job.processing_job_name, self._launch(), roots)
         job.begin()
         stopped = self._watch()
         if stopped is not None:
-            self._cluster.terminate(1.0 if self._closing.is_set() else self._runtime.pace.grace)
+            self._terminate()
         self._cluster.kill()
         if stopped is not None:
             return job.end("Stopped", stopped or None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 import time
 from enum import Enum
 from pathlib import Path
@@ -12,12 +11,13 @@ from pathlib import Path
 from chest_xray.archives import pack
 from chest_xray.emulator.jobs.checkpoints import CheckpointSync
 from chest_xray.emulator.jobs.cluster import Cluster
+from chest_xray.emulator.jobs.job_thread import JobThread
 from chest_xray.emulator.jobs.launch import Launch
 from chest_xray.emulator.jobs.opt_ml import checkpoint_folder, lay_out
 from chest_xray.emulator.jobs.training_job import TrainingJob
 from chest_xray.emulator.log_stream import Metrics
 from chest_xray.emulator.runtime import Runtime
-from chest_xray.emulator.storage import MissingDataError, Storage
+from chest_xray.emulator.storage import Storage
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 FAILURE_CHARACTERS = 1024
@@ -33,41 +33,23 @@ class Ending(Enum):
     MAX_WAIT = "MaxWaitTimeExceeded"
 
 
-class TrainingRun:
+class TrainingRun(JobThread):
     """Runs a job's containers, again after each spot interruption, and writes the states, results and times."""
 
     def __init__(self, job: TrainingJob, runtime: Runtime) -> None:
-        self.job, self._runtime = job, runtime
-        self._thread = threading.Thread(target=self._live, name=f"training-{job.training_job_name}", daemon=True)
-        self._closing = threading.Event()
+        self._metrics = Metrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
+        cluster = Cluster(runtime, LOG_GROUP, self._metrics.read)
+        super().__init__(f"training-{job.training_job_name}", runtime, cluster)
+        self.job = job
         count = job.request["ResourceConfig"].get("InstanceCount", 1)
         self._hosts = [f"algo-{number}" for number in range(1, count + 1)]
         self._storage = Storage(runtime.connect("s3", job.region))
-        self._metrics = Metrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
-        self._cluster = Cluster(runtime, LOG_GROUP, self._metrics.read)
         self._syncs: list[CheckpointSync] = []
         self._started = time.monotonic()
         self._trained = 0.0
 
-    def start(self) -> None:
-        """Begin; the job's states tell the rest."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the job's processes with the emulator."""
-        self._closing.set()
-        self._thread.join()
-
-    def _live(self) -> None:
-        with tempfile.TemporaryDirectory(dir=self._runtime.folder, prefix="job-", ignore_cleanup_errors=True) as folder:
-            try:
-                self._run(Path(folder))
-            except MissingDataError as error:
-                self.job.end("Failed", "Failed", str(error))
-            except Exception as error:  # noqa: BLE001 (a job that nobody ends would be waited for without end)
-                self.job.end("Failed", "Failed", f"InternalServerError: {type(error).__name__}: {error}")
-            finally:
-                self._cluster.kill()
+    def _fail(self, reason: str) -> None:
+        self.job.end("Failed", "Failed", reason)
 
     def _run(self, folder: Path) -> None:
         attempt = 0
@@ -107,7 +89,7 @@ class TrainingRun:
         ending = self._watch(started)
         self._trained += time.monotonic() - started
         if ending in (Ending.STOPPED, Ending.MAX_RUNTIME, Ending.MAX_WAIT):
-            self._cluster.terminate(1.0 if self._closing.is_set() else self._runtime.pace.grace)
+            self._terminate()
         # A container that went away with its instance, or whose neighbour failed, is not asked first.
         self._cluster.kill()
         if ending is not Ending.RECLAIMED:
