@@ -51,7 +51,8 @@ def test_a_film_of_any_shape_with_every_warning_and_the_longest_note_fills_one_p
 
 def sheet(page: Page) -> str:
     """What the browser prints when its own command is used, once the style sheet for paper is there."""
-    page.wait_for_function("document.querySelector('head link[media=print]')?.sheet")
+    while not page.evaluate("Boolean(document.querySelector('head link[media=print]')?.sheet)"):
+        page.wait_for_timeout(20)
     page.pdf()
     page.emulate_media(media="print")
     told: str = page.locator("#report").inner_text()
