@@ -1,4 +1,4 @@
-"""The entry of the images in docker/: `IMAGE train` and `IMAGE serve`, as SageMaker runs them.
+"""The entry of the images in docker/: `IMAGE train`, `serve` and `prepare-data`, as SageMaker runs them.
 
 SageMaker runs containers as root and makes the folders below /opt/ml for root. As root, this gives the image's own user
 the folders that it writes and the model that it reads, becomes that user for good, and goes on in the same process, so
@@ -23,6 +23,8 @@ OPT_ML: Final = Path("/opt/ml")
 USER: Final = 10001  # and group; docker/Dockerfile makes them
 # What a training job leaves, and what is kept across spot interruptions.
 _WRITTEN: Final = ("model", "output", "output/data", "checkpoints")
+# What a processing job leaves, and where its parts lie meanwhile.
+_PREPARED: Final = ("output", "processing/output", "processing/work")
 _ENDED_BY_SIGTERM: Final = 128 + signal.SIGTERM
 
 
@@ -41,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _train(rest)
             case "serve":
                 return _serve(rest)
-        raise SettingsError(f"The command is {command[:40]!r}; expected train or serve.")
+            case "prepare-data":
+                return _prepare_data(rest)
+        raise SettingsError(f"The command is {command[:40]!r}; expected train, serve or prepare-data.")
     except (ChestXrayError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -99,6 +103,15 @@ def _train(arguments: Sequence[str]) -> int:
     from chest_xray.training.container import run_container
 
     return run_container(OPT_ML)
+
+
+def _prepare_data(arguments: Sequence[str]) -> int:
+    if find_spec("pyarrow") is None:
+        raise SettingsError("This image serves: prepare data with the image of docker/Dockerfile's target train.")
+    leave_root([OPT_ML / name for name in _PREPARED])
+    from chest_xray.data.prepare.container import main as prepare
+
+    return prepare(arguments, OPT_ML)
 
 
 def _serve(arguments: Sequence[str]) -> int:

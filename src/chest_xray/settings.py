@@ -82,30 +82,20 @@ class Settings(BaseSettings):
         return self.home.expanduser().resolve()
 
 
-class SageMakerSettings(BaseSettings):
-    """Where and how training jobs run on SageMaker. Each is an option of `cxr train` too."""
+class JobSettings(BaseSettings):
+    """Where jobs run on SageMaker, whatever they do."""
 
-    model_config = SettingsConfigDict(env_prefix="CXR_SAGEMAKER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CXR_SAGEMAKER_", frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True
+    )
 
     role: str | None = Field(default=None, description="ARN of the IAM role that jobs run as.")
     image: str | None = Field(default=None, description="The training image in ECR, with its tag or digest.")
     bucket: str | None = Field(default=None, description="S3 bucket for data, checkpoints and results.")
     prefix: str = Field(default="chest-xray", description="What every key in the bucket begins with.")
     region: str | None = Field(default=None, description="AWS region; unset means that of the AWS profile.")
-    job_name: str | None = Field(default=None, description="Name of the job; unset makes one of the run folder's.")
-    instance_type: str = Field(default="ml.g4dn.xlarge", description="Instance type of SageMaker training.")
-    instance_count: int = Field(default=1, ge=1, description="Instances; training uses one.")
-    use_spot: bool = Field(default=False, description="Train on spot instances, which may be taken away.")
-    max_hours: float = Field(default=24.0, gt=0, le=672, description="Hours of training after which a job is stopped.")
-    max_wait_hours: float | None = Field(
-        default=None,
-        gt=0,
-        description="Hours on spot instances, with the waiting for them; unset: twice --max-hours.",
-    )
+    max_hours: float = Field(default=24.0, gt=0, le=672, description="Hours after which a job is stopped.")
     volume_gb: int = Field(default=50, ge=1, description="Disk of an instance in GB.")
-    input_mode: Literal["File", "FastFile"] = Field(
-        default="File", description="`File` copies the data first, `FastFile` reads them as they are needed."
-    )
     kms_key: str | None = Field(default=None, description="KMS key of data, results and disks, its ARN or id.")
     subnets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Subnets of the VPC that jobs run in, separated by commas."
@@ -119,9 +109,6 @@ class SageMakerSettings(BaseSettings):
     environment: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Variables of the container: NAME=VALUE, separated by commas."
     )
-    usd_per_hour: float | None = Field(
-        default=None, gt=0, description="On-demand price of an instance, to tell what a job cost."
-    )
     poll_seconds: float = Field(
         default=10.0, ge=0.1, description="Seconds between looks at a job; on AWS itself 10 at least."
     )
@@ -130,6 +117,42 @@ class SageMakerSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class SageMakerSettings(JobSettings):
+    """Where and how training jobs run on SageMaker. Each is an option of `cxr train` too."""
+
+    job_name: str | None = Field(default=None, description="Name of the job; unset makes one of the run folder's.")
+    instance_type: str = Field(default="ml.g4dn.xlarge", description="Instance type of SageMaker training.")
+    instance_count: int = Field(default=1, ge=1, description="Instances; training uses one.")
+    use_spot: bool = Field(default=False, description="Train on spot instances, which may be taken away.")
+    max_wait_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="Hours on spot instances, with the waiting for them; unset: twice --max-hours.",
+    )
+    input_mode: Literal["File", "FastFile"] = Field(
+        default="File", description="`File` copies the data first, `FastFile` reads them as they are needed."
+    )
+    usd_per_hour: float | None = Field(
+        default=None, gt=0, description="On-demand price of an instance, to tell what a job cost."
+    )
+
+
+class ProcessingSettings(JobSettings):
+    """Where and how films are prepared on SageMaker. Each is an option of `cxr prepare-data` too."""
+
+    instance_type: str = Field(
+        default="ml.m5.4xlarge",
+        validation_alias="CXR_SAGEMAKER_PROCESSING_INSTANCE_TYPE",
+        description="Instance type; decoding wants processors, no GPU.",
+    )
+    instance_count: int = Field(
+        default=1,
+        ge=1,
+        validation_alias="CXR_SAGEMAKER_PROCESSING_INSTANCE_COUNT",
+        description="Instances that share the films; their parts are put together on one.",
+    )
 
 
 class ContainerSettings(BaseSettings):
@@ -171,6 +194,15 @@ def load_sagemaker_settings(options: Mapping[str, object] | None = None) -> Sage
     return _load(SageMakerSettings, options or {})
 
 
+def load_processing_settings(options: Mapping[str, object] | None = None) -> ProcessingSettings:
+    """The same for the jobs that prepare films.
+
+    Raises:
+        SettingsError: one of them has a value that cannot be used.
+    """
+    return _load(ProcessingSettings, options or {})
+
+
 def load_container_settings() -> ContainerSettings:
     """Read SageMaker's part of the environment once.
 
@@ -191,7 +223,8 @@ def _load(kind: type[_Loaded], options: Mapping[str, Any] | None = None) -> _Loa
     except ValidationError as error:
         first = error.errors()[0]
         field = "_".join(str(part) for part in first["loc"])
-        name = kind.model_config["env_prefix"] + field.upper()
+        prefix = str(kind.model_config["env_prefix"])
+        name = prefix + field.upper().removeprefix(prefix)
         if options and field in options:
             name = f"--{field.replace('_', '-')}"
         raise SettingsError(f"{name} is {first['input']!r}: {first['msg']}.") from error

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from chest_xray.cli import app
-from chest_xray.settings import SageMakerSettings, Settings
+from chest_xray.settings import ProcessingSettings, SageMakerSettings, Settings
 from chest_xray.training.config import TrainConfig
 
 GROUP = get_command(app)
@@ -82,10 +82,15 @@ def test_the_command_reference_is_up_to_date(tmp_path: Path) -> None:
 
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "deployment.md").read_text()
-    for prefix, model in (("CXR_", Settings), ("CXR_SAGEMAKER_", SageMakerSettings)):
+    for prefix, model in (
+        ("CXR_", Settings),
+        ("CXR_SAGEMAKER_", SageMakerSettings),
+        ("CXR_SAGEMAKER_", ProcessingSettings),
+    ):
         for name, field in model.model_fields.items():
             default = "unset" if field.default in (None, ()) else f"`{field.default}`"
-            assert f"| `{prefix}{name.upper()}` | {default} | {field.description} |" in text
+            variable = field.validation_alias or f"{prefix}{name.upper()}"
+            assert f"| `{variable}` | {default} | {field.description} |" in text
 
 
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{name}.md" for name in ("training", "deployment"))])

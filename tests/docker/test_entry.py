@@ -39,7 +39,7 @@ def test_any_other_command_is_one_line(command: str, capsys: pytest.CaptureFixtu
     before = signal.getsignal(signal.SIGTERM)
     assert main([command]) == 2
     signal.signal(signal.SIGTERM, before)
-    assert capsys.readouterr().err == f"error: The command is {command!r}; expected train or serve.\n"
+    assert capsys.readouterr().err == f"error: The command is {command!r}; expected train, serve or prepare-data.\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

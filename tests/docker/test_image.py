@@ -21,7 +21,7 @@ from tests.support.nih_folders import write_nih_folder
 from tests.support.processes import environment, run_cxr
 
 import chest_xray
-from chest_xray.backends.sagemaker.training_request import METRICS
+from chest_xray.backends.sagemaker.training.request import METRICS
 from chest_xray.container import USER
 from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.emulator.runtime import Images
@@ -47,7 +47,7 @@ def images() -> Iterator[Images]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     write_nih_folder(folder / "nih", patients=24, films=3)
-    prepare_data(folder / "nih", folder / "shards", image_size=32, workers=1, validation_fraction=0.2)
+    prepare_data(folder / "nih", folder / "shards", image_size=32, workers=1)
     return folder / "shards"
 
 
@@ -238,8 +238,9 @@ def cxr(*arguments: object) -> list[str]:
 def test_the_journey_over_the_image_ends_in_the_same_weights(
     images: Images, exported: dict[str, str], data: Path, tmp_path: Path
 ) -> None:
+    shards = prepare_there(data.parent / "nih", exported)
     options = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
-    spot = ("--backend=sagemaker", "--instance-type=ml.g4dn.xlarge", "--use-spot", f"--data={data}")
+    spot = ("--backend=sagemaker", "--instance-type=ml.g4dn.xlarge", "--use-spot", f"--data={shards}")
     command = cxr("train", *spot, f"--output={tmp_path / 'cloud'}", "--job-name=journey", *options)
     process = subprocess.Popen(command, env=exported, stderr=subprocess.PIPE, text=True)
     lines: list[str] = []
@@ -257,6 +258,21 @@ def test_the_journey_over_the_image_ends_in_the_same_weights(
     here = train_here(data, tmp_path)
     assert RunFolder(tmp_path / "cloud").weights.read_bytes() == here.weights.read_bytes()
     check_metrics(rest, job(exported))
+
+
+def prepare_there(films: Path, exported: dict[str, str]) -> str:
+    """Films copied to S3 and prepared on two instances; where their shards are."""
+    bucket = exported["CXR_SAGEMAKER_BUCKET"]
+    script = (
+        "import boto3, sys; from pathlib import Path; s3 = boto3.client('s3'); root = Path(sys.argv[1]); "
+        "[s3.upload_file(str(p), sys.argv[2], f'nih/{p.relative_to(root)}') for p in root.rglob('*') if p.is_file()]"
+    )
+    subprocess.run([sys.executable, "-c", script, films, bucket], env=exported, check=True)
+    places = (f"--source=s3://{bucket}/nih", f"--output=s3://{bucket}/shards")
+    command = cxr("prepare-data", "--backend=sagemaker", *places, "--instance-count=2", "--image-size=32")
+    done = subprocess.run(command, env=exported, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return f"s3://{bucket}/shards"
 
 
 def job(exported: dict[str, str]) -> dict[str, Any]:

@@ -38,8 +38,10 @@ def start_python(script: str, *args: object) -> subprocess.Popen[str]:
     )
 
 
-def run_cxr(*arguments: object, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a `cxr` command to its end, on one thread, with CXR_HOME at `home`."""
+def run_cxr(
+    *arguments: object, home: Path, env: dict[str, str] | None = None, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run a `cxr` command to its end, on one thread, with CXR_HOME at `home` and the variables of `env`."""
     command = [sys.executable, "-m", "chest_xray.cli", *map(str, arguments)]
-    env = environment() | {"CXR_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    variables = environment() | (env or {}) | {"CXR_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=timeout, check=False)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from chest_xray.locations import Location, S3Prefix
 from chest_xray.prediction import ModelIdentity, Predictor
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Endpoint:
 class TrainingJobs(Protocol):
     """Training that runs elsewhere, under a name, whether or not anybody watches it."""
 
-    def plan(self, data: Path, run: Path, config: TrainConfig) -> list[dict[str, Any]]:
+    def plan(self, data: Location, run: Path, config: TrainConfig) -> list[dict[str, Any]]:
         """The requests that training would make, as JSON; nothing is asked for."""
         ...
 
@@ -90,14 +91,22 @@ class TrainingJobs(Protocol):
         ...
 
 
+class Preparer(Protocol):
+    """Preparation of films that runs elsewhere."""
+
+    def plan(self, source: S3Prefix, output: S3Prefix, *, image_size: int) -> list[dict[str, Any]]:
+        """The requests that preparing would make, as JSON; nothing is written."""
+        ...
+
+
 class Backend(Protocol):
     """Where the steps run: one implementation for a laptop, one for SageMaker."""
 
-    def prepare(self, source: Path, output: Path, *, image_size: int, workers: int | None) -> PrepareReport:
-        """Make shards of an NIH-format folder in `output`."""
+    def prepare(self, source: Location, output: Location, *, image_size: int, workers: int | None) -> PrepareReport:
+        """Make shards of an NIH-format folder, or prefix of S3, in `output`."""
         ...
 
-    def train(self, data: Path, output: Path, config: TrainConfig) -> Path:
+    def train(self, data: Location, output: Path, config: TrainConfig) -> Path:
         """Train on a shard folder, or go on from the run's checkpoint; returns the run folder."""
         ...
 

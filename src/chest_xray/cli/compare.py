@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from chest_xray.backends import get_backend
-from chest_xray.cli.options import Json, Rounds
+from chest_xray.cli.options import Json, Rounds, data_option
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.settings import Settings, load_settings
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DATA_HELP: Final = "Shards with the test images; once for each image size."
 _REGISTERED: Final = re.compile(r"([a-zA-Z0-9-]{1,63}):([1-9][0-9]{0,8})")
 
-TestData = Annotated[list[Path] | None, typer.Option("--data", help=_DATA_HELP)]
+TestData = Annotated[list[Path] | None, data_option(_DATA_HELP)]
 Force = Annotated[
     str | None, typer.Option("--force", metavar="REASON", help="Register what the gate does not let in, and why.")
 ]
@@ -33,7 +33,7 @@ Side = Annotated[str, typer.Argument(help="Folder of a bundle, or NAME:VERSION i
 def compare(
     a: Side,
     b: Side,
-    data: Annotated[list[Path], typer.Option("--data", help=_DATA_HELP)],
+    data: Annotated[list[Path], data_option(_DATA_HELP)],
     rounds: Rounds = ROUNDS,
     output: Annotated[
         Path | None, typer.Option(help="Folder for comparison.json and a plot; by default none is written.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chest_xray.bundle import Variant
-from chest_xray.cli.options import Json, Rounds
+from chest_xray.cli.options import Json, Rounds, data_option
 from chest_xray.console import print_json, say
 from chest_xray.statistics import ROUNDS
 
@@ -19,7 +19,7 @@ DeployVariant = Annotated[
 
 def compress(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle, from export.")],
-    data: Annotated[Path, typer.Option("--data", help="The shards of its training.")],
+    data: Annotated[Path, data_option("The shards of its training.")],
     output: Annotated[
         Path | None, typer.Option(help="New folder for the bundle with its variant; by default BUNDLE-METHOD.")
     ] = None,

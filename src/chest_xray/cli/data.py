@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from chest_xray.backends import get_backend
-from chest_xray.cli.options import Json, Workers
+from chest_xray.backends import get_backend, get_preparer
+from chest_xray.cli.options import BackendName, DryRun, Json, Workers, optional_options_from
 from chest_xray.console import print_json, say
-from chest_xray.settings import load_settings
+from chest_xray.errors import SettingsError
+from chest_xray.locations import read_location, require_s3
+from chest_xray.settings import ProcessingSettings, load_settings
 
 
 def phantom(
@@ -52,22 +54,39 @@ def download_nih(
         print_json(asdict(report) | {"directory": str(directory)})
 
 
+@optional_options_from(ProcessingSettings, "processing", panel="With --backend sagemaker; CXR_SAGEMAKER_* by default")
 def prepare_data(
-    source: Annotated[Path, typer.Option(help="NIH-format folder, unpacked or with its archives.")],
-    output: Annotated[Path, typer.Option(help="Folder for shards and index.")],
+    source: Annotated[
+        str, typer.Option(help="NIH-format folder, unpacked or with its archives; on SageMaker s3://BUCKET/PREFIX.")
+    ],
+    output: Annotated[str, typer.Option(help="Folder for shards and index; on SageMaker s3://BUCKET/PREFIX.")],
+    processing: dict[str, Any],
     image_size: Annotated[int, typer.Option(help="Side of the stored images; the network takes the same.")] = 256,
     workers: Workers = None,
+    backend: Annotated[BackendName | None, typer.Option(help="Where to decode; CXR_BACKEND by default.")] = None,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Decode and resize every film once, into shards that training reads without decoding.
 
+    On SageMaker several instances share the films; the shards are the same bytes. The same command goes on.
+
     Example: cxr prepare-data --source data/nih --output data/shards --image-size 256
     """
-    backend = get_backend(load_settings())
-    report = backend.prepare(source, output, image_size=image_size, workers=workers)
+    settings = load_settings()
+    if backend is not None:
+        settings = settings.model_copy(update={"backend": backend})
+    films, place = read_location(source), read_location(output)
+    if dry_run:
+        if settings.backend == "local":
+            raise SettingsError("--dry-run prints requests to AWS: add --backend sagemaker, or leave it out.")
+        there = require_s3(films, "--source"), require_s3(place, "--output")
+        print_json(get_preparer(processing).plan(*there, image_size=image_size))
+        return
+    report = get_backend(settings, processing=processing).prepare(films, place, image_size=image_size, workers=workers)
     if json:
         print_json(asdict(report) | {"output": str(report.output)})
     else:
         counts = ", ".join(f"{count} {split}" for split, count in report.splits.items())
-        rejected = f"{report.rejected} rejected (see {output / 'rejected.csv'})" if report.rejected else "none rejected"
+        rejected = f"{report.rejected} rejected (see {place / 'rejected.csv'})" if report.rejected else "none rejected"
         say(f"{output}: {counts}; {rejected}, {report.absent} absent.")

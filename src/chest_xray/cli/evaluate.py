@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chest_xray.cli.options import Json, Rounds
+from chest_xray.cli.options import Json, Rounds, data_option
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.settings import load_settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: Annotated[Path | None, typer.Option("--run", help="Folder of a training run.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder of shards, from prepare-data.")] = None,
+    data: Annotated[Path | None, data_option()] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="predictions.parquet of an evaluation, to measure again without the network.")
     ] = None,

@@ -16,8 +16,11 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from chest_xray.backends import local_copy
+from chest_xray.locations import S3Prefix, read_location
+from chest_xray.settings import load_settings
+
 BackendName = Literal["local", "sagemaker"]
-Data = Annotated[Path, typer.Option("--data", help="Folder of shards, from prepare-data.")]
 EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
 ModelName = Annotated[str, typer.Option("--model-name", help="Name in the registry.")]
 Rounds = Annotated[int, typer.Option("--rounds", min=100, help="Bootstrap rounds over patients.")]
@@ -27,6 +30,23 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be asked of AWS, as JSON, and ask for nothing.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+def folder_of_shards(text: str) -> Path:
+    """The folder that a person named; shards in S3 are copied to this machine first."""
+    place = read_location(text)
+    return local_copy(place, load_settings()) if isinstance(place, S3Prefix) else place
+
+
+def data_option(
+    description: str = "Shards, from prepare-data: a folder, or s3://BUCKET/PREFIX, copied once.",
+) -> Any:
+    """`--data` of a command that reads shards on this machine."""
+    return typer.Option("--data", help=description, parser=folder_of_shards, metavar="PATH")
+
+
+Data = Annotated[Path, data_option()]
+Place = Annotated[str, typer.Option("--data", help="Shards, from prepare-data: a folder, or s3://BUCKET/PREFIX.")]
 
 
 def user_name() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chest_xray.cli.options import Json, Rounds
+from chest_xray.cli.options import Json, Rounds, data_option
 from chest_xray.console import print_json, say
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def robustness(
     bundle: Annotated[Path, typer.Option(help="Folder of a bundle.")],
-    data: Annotated[Path, typer.Option("--data", help="Shards with the test images.")],
+    data: Annotated[Path, data_option("Shards with the test images.")],
     output: Annotated[
         Path | None, typer.Option(help="Folder for robustness.json and robustness.png; by default BUNDLE-robustness.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chest_xray.cli.options import Json, Rounds
+from chest_xray.cli.options import Json, Rounds, data_option
 from chest_xray.console import print_json, say
 from chest_xray.statistics import ROUNDS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def ensemble(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of two bundles or more, from export.")],
-    data: Annotated[Path, typer.Option("--data", help="The shards of their training.")],
+    data: Annotated[Path, data_option("The shards of their training.")],
     output: Annotated[Path, typer.Option(help="New folder for the bundle.")],
     rounds: Rounds = ROUNDS,
     json: Json = False,
@@ -38,7 +38,7 @@ def ensemble(
 
 def measure_options(
     bundle: Annotated[list[Path], typer.Option(help="Folder of a bundle; once more for each other ensemble member.")],
-    data: Annotated[Path, typer.Option("--data", help="Shards with the test images.")],
+    data: Annotated[Path, data_option("Shards with the test images.")],
     images: Annotated[int | None, typer.Option(min=1, help="Of the test list, evenly spaced; by default all.")] = None,
     rounds: Rounds = ROUNDS,
     output: Annotated[Path | None, typer.Option(help="Folder for test_time.json; by default none is written.")] = None,

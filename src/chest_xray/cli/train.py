@@ -9,10 +9,11 @@ import typer
 
 from chest_xray.backends import get_backend, get_training_jobs
 from chest_xray.cli.groups import CommandWithSubcommands
-from chest_xray.cli.options import BackendName, Data, DryRun, Json, Run, optional_options_from, options_from
+from chest_xray.cli.options import BackendName, Data, DryRun, Json, Place, Run, optional_options_from, options_from
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.export.footprint import Rates
+from chest_xray.locations import read_location
 from chest_xray.settings import SageMakerSettings, load_settings
 from chest_xray.training.config import TrainConfig
 
@@ -26,7 +27,7 @@ JobRun = Annotated[
 @optional_options_from(SageMakerSettings, "sagemaker", panel="With --backend sagemaker; CXR_SAGEMAKER_* by default")
 @options_from(TrainConfig, "config")
 def train_run(
-    data: Data,
+    data: Place,
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that stopped goes on.")],
     config: dict[str, Any],
     sagemaker: dict[str, Any],
@@ -43,13 +44,13 @@ def train_run(
     settings = load_settings()
     if backend is not None:
         settings = settings.model_copy(update={"backend": backend})
-    wanted = TrainConfig.from_hyperparameters(config)
+    wanted, place = TrainConfig.from_hyperparameters(config), read_location(data)
     if dry_run:
         if settings.backend == "local":
             raise SettingsError("--dry-run prints requests to AWS: add --backend sagemaker, or leave it out.")
-        print_json(get_training_jobs(settings, sagemaker).plan(data, output, wanted))
+        print_json(get_training_jobs(settings, sagemaker).plan(place, output, wanted))
         return
-    _show(get_backend(settings, sagemaker).train(data, output, wanted), json)
+    _show(get_backend(settings, sagemaker).train(place, output, wanted), json)
 
 
 train.callback()(train_run)

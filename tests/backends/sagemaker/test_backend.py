@@ -9,11 +9,11 @@ import pytest
 from chest_xray.backends import get_backend, get_training_jobs
 from chest_xray.backends.base import Backend
 from chest_xray.errors import SettingsError
+from chest_xray.locations import S3Prefix, read_location
 from chest_xray.settings import Settings
 
 HERE = Path()
 REFUSED: dict[str, Callable[[Backend], object]] = {
-    "prepare-data": lambda backend: backend.prepare(HERE, HERE, image_size=32, workers=1),
     "register": lambda backend: backend.register(HERE, model_name="lungs", by="someone"),
     "models": lambda backend: backend.models(),
     "approve and reject": lambda backend: backend.set_approval("lungs", 1, "Approved", by="someone", reason="good"),
@@ -31,8 +31,21 @@ def test_a_step_that_sagemaker_has_not_got_is_refused(step: str, tmp_path: Path)
 
 
 def test_options_of_sagemaker_for_this_machine_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="--use-spot, --instance-type is for training on SageMaker"):
+    with pytest.raises(SettingsError, match="--use-spot, --instance-type is for SageMaker"):
         get_backend(Settings(home=tmp_path), {"use_spot": True, "instance_type": "ml.g5.xlarge"})
+
+
+def test_folders_of_this_machine_are_not_prepared_there(tmp_path: Path) -> None:
+    backend = get_backend(Settings(home=tmp_path, backend="sagemaker"))
+    with pytest.raises(SettingsError, match=r"--source is \S+, a folder of this machine, .*aws s3 sync"):
+        backend.prepare(tmp_path, S3Prefix("films", "out"), image_size=32, workers=None)
+    with pytest.raises(SettingsError, match="--workers is for this machine"):
+        backend.prepare(S3Prefix("films", "in"), S3Prefix("films", "out"), image_size=32, workers=1)
+    with pytest.raises(SettingsError, match="s3://films/in, in S3: add --backend sagemaker"):
+        get_backend(Settings(home=tmp_path)).prepare(S3Prefix("films", "in"), tmp_path, image_size=32, workers=1)
+    for text in ("gs://films/in", "s3:///in"):
+        with pytest.raises(SettingsError, match="s3://BUCKET/PREFIX"):
+            read_location(text)
 
 
 def test_without_boto3_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from chest_xray.backends.sagemaker.aws import Aws
 from chest_xray.backends.sagemaker.store import Store
-from chest_xray.backends.sagemaker.uploads import Inputs
+from chest_xray.backends.sagemaker.training.uploads import Inputs
 from chest_xray.cli.app import app
 from chest_xray.settings import Settings
 from chest_xray.training.config import TrainConfig
@@ -54,8 +54,8 @@ def test_the_uploads_are_those_that_follow(data: Path, tmp_path: Path) -> None:
     options = ("--init", str(weights), "--prefix", "planned", "--dry-run", "--backend", "sagemaker")
     *uploads, job = json.loads(train(data, tmp_path / "run", *options).stdout)
     assert below("planned/") == {}
-    inputs = Inputs.read(data, TrainConfig(epochs=1, init=str(weights)), Settings())
-    inputs.upload(Store(Aws("us-east-1"), bucket, "planned", None))
+    store = Store(Aws("us-east-1"), bucket, "planned", None)
+    Inputs.read(data, TrainConfig(epochs=1, init=str(weights)), Settings(), store).upload(store)
     assert below("planned/") == {upload["to"]: upload["bytes"] for upload in uploads}
     read = [_place(channel) for channel in job["request"]["InputDataConfig"]]
     assert all(any(name.startswith(place) for name in below("planned/")) for place in read)

@@ -7,8 +7,8 @@ import pytest
 from tests.support.emulators import aws_environment, client, shared_emulator, shell_job
 
 from chest_xray.backends.sagemaker.aws import PATIENT, Aws
-from chest_xray.backends.sagemaker.follow import follow
-from chest_xray.backends.sagemaker.results import bill
+from chest_xray.backends.sagemaker.follow import TRAINING, follow
+from chest_xray.backends.sagemaker.training.results import bill
 
 TRANSITIONS = [{"Status": "Starting", "StatusMessage": "Launching"}, {"Status": "Training", "StatusMessage": "Runs"}]
 
@@ -40,7 +40,7 @@ class SlowJob:
 
 def test_a_job_is_looked_at_every_10_seconds_at_most(capsys: pytest.CaptureFixture[str]) -> None:
     aws: Any = SlowJob()
-    job, lines = follow(aws, "job", poll_seconds=0.1, sleep=aws.slept.append)
+    job, lines = follow(aws, TRAINING, "job", poll_seconds=0.1, sleep=aws.slept.append)
     assert job["TrainingJobStatus"] == "Completed"
     assert lines == ["epoch=1"]
     assert min(aws.slept) == 10
@@ -76,7 +76,7 @@ def test_credentials_that_expire_half_way_and_are_renewed(tmp_path: Path, monkey
 
     aws = Aws("us-east-1", sleep=sleep)
     aws.patience = PATIENT
-    job, _ = follow(aws, "renewed", poll_seconds=0.1, sleep=sleep)
+    job, _ = follow(aws, TRAINING, "renewed", poll_seconds=0.1, sleep=sleep)
     assert naps > 4
     assert job["TrainingJobStatus"] == "Completed"
 

@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from tests.support.emulators import client, variables
 
 from chest_xray.backends.sagemaker.aws import Aws
-from chest_xray.backends.sagemaker.training import TrainingJobs
+from chest_xray.backends.sagemaker.training.jobs import TrainingJobs
 from chest_xray.emulator.account import ACCOUNT
 from chest_xray.errors import CloudError, TrainingError
 from chest_xray.settings import load_sagemaker_settings, load_settings

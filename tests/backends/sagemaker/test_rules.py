@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chest_xray.backends.sagemaker.names import LONGEST, check_job_name, generate_job_name, legal, next_name
-from chest_xray.backends.sagemaker.rules import check_request
-from chest_xray.backends.sagemaker.training_request import Places, resumed_request, training_request
+from chest_xray.backends.sagemaker.training.request import Places, resumed_request, training_request
+from chest_xray.backends.sagemaker.training.rules import check_training_request
 from chest_xray.errors import SettingsError
 from chest_xray.settings import load_sagemaker_settings
 from chest_xray.training.config import TrainConfig
@@ -33,13 +33,13 @@ def request(**options: Any) -> dict[str, Any]:
 
 def refused(broken: dict[str, Any], region: str = "eu-west-1") -> str:
     with pytest.raises(SettingsError) as caught:
-        check_request(broken, region)
+        check_training_request(broken, region)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_request_with_everything_is_legal() -> None:
-    check_request(
+    check_training_request(
         request(
             kms_key="arn:aws:kms:eu-west-1:123456789012:key/0f3a",
             subnets="subnet-1,subnet-2",
@@ -71,9 +71,9 @@ def test_a_resumed_job_is_the_same_request_or_the_same_without_spot_instances() 
     assert again == {name: value for name, value in request().items() if name != "Tags"} | {
         "TrainingJobName": "first-r2"
     }
-    check_request(again, "eu-west-1")
+    check_training_request(again, "eu-west-1")
     on_demand = resumed_request("first-r2", described, on_demand=True)
-    check_request(on_demand, "eu-west-1")
+    check_training_request(on_demand, "eu-west-1")
     assert on_demand["StoppingCondition"] == {"MaxRuntimeInSeconds": 86_400}
     assert on_demand["CheckpointConfig"] == again["CheckpointConfig"]
 

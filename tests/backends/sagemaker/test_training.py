@@ -14,8 +14,8 @@ from tests.support.emulators import client, ended, log_lines, shared_emulator, s
 from tests.support.processes import ROOT
 
 from chest_xray.backends.sagemaker.aws import Aws
-from chest_xray.backends.sagemaker.training import TrainingJobs
-from chest_xray.backends.sagemaker.training_request import METRICS
+from chest_xray.backends.sagemaker.training.jobs import TrainingJobs
+from chest_xray.backends.sagemaker.training.request import METRICS
 from chest_xray.emulator.gate import Throttle
 from chest_xray.errors import TrainingError
 from chest_xray.settings import load_sagemaker_settings, load_settings
@@ -186,7 +186,7 @@ def test_what_breaks_a_rule_reaches_nothing(data: Path, tmp_path: Path) -> None:
         assert said in err
         assert len(err.splitlines()) == 1
     code, err = run(env, "--use-spot", "--data", data, "--output", tmp_path / "run")
-    assert (code, "--use-spot is for training on SageMaker" in err) == (2, True)
+    assert (code, "--use-spot is for SageMaker" in err) == (2, True)
     assert not (tmp_path / "run").exists()
 
 

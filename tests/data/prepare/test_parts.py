@@ -36,7 +36,8 @@ def lay_out(root: Path, source: Path, host: str, films: list[Path]) -> None:
         if (source / name).is_file():
             shutil.copy(source / name, given / "tables")
     listed = {path.relative_to(source).as_posix(): path.stat().st_size for path in source.rglob("*") if path.is_file()}
-    (given / "tables" / "films.json").write_text(json.dumps(listed))
+    (given / "listing").mkdir()
+    (given / "listing" / "films.json").write_text(json.dumps(listed))
     for film in films:
         to = given / "films" / film.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)

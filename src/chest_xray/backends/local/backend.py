@@ -9,6 +9,7 @@ from shutil import copytree
 from typing import TYPE_CHECKING
 
 from chest_xray.bundle import load_variant
+from chest_xray.locations import require_folder
 from chest_xray.prediction import ModelIdentity
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chest_xray.backends.local.registry_tags import Decision
     from chest_xray.bundle import Variant
     from chest_xray.data.prepare.prepare import PrepareReport
+    from chest_xray.locations import Location
     from chest_xray.prediction import Predictor
     from chest_xray.settings import Settings
     from chest_xray.training.config import TrainConfig
@@ -31,17 +33,22 @@ class LocalBackend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def prepare(self, source: Path, output: Path, *, image_size: int, workers: int | None) -> PrepareReport:
+    def prepare(self, source: Location, output: Location, *, image_size: int, workers: int | None) -> PrepareReport:
         """Make shards of an NIH-format folder in `output`."""
         from chest_xray.data.prepare.prepare import prepare_data
 
-        return prepare_data(source, output, image_size=image_size, workers=workers)
+        return prepare_data(
+            require_folder(source, "--source"),
+            require_folder(output, "--output"),
+            image_size=image_size,
+            workers=workers,
+        )
 
-    def train(self, data: Path, output: Path, config: TrainConfig) -> Path:
+    def train(self, data: Location, output: Path, config: TrainConfig) -> Path:
         """Train on a shard folder, or go on from the run's checkpoint; returns the run folder."""
         from chest_xray.training.train import train
 
-        return train(data, output, config, self._settings)
+        return train(require_folder(data, "--data"), output, config, self._settings)
 
     def register(
         self, bundle: Path, *, model_name: str, by: str, data: Sequence[Path] = (), force: str | None = None

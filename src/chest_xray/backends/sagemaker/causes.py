@@ -60,8 +60,8 @@ def likely_cause(reason: str, lines: Sequence[str]) -> str | None:
     return None
 
 
-def describe_failure(name: str, reason: str, lines: Sequence[str]) -> str:
+def describe_failure(job: str, reason: str, lines: Sequence[str]) -> str:
     """One sentence for the error, after the log's last lines on lines of their own."""
     cause = likely_cause(reason, lines)
     said = " ".join(reason.split()) or "no reason given"
-    return f"Training job {name} failed: {said}. Likely cause: {cause or 'none that is known; see the log above'}."
+    return f"{job} failed: {said}. Likely cause: {cause or 'none that is known; see the log above'}."

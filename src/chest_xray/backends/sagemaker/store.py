@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chest_xray.console import progress
 from chest_xray.errors import SettingsError
+from chest_xray.locations import S3Prefix
 
 if TYPE_CHECKING:
     from chest_xray.backends.sagemaker.aws import Aws
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it; `size` in bytes."""
+
+    size: int
+    etag: str
 
 
 class Store:
@@ -25,18 +35,19 @@ class Store:
         """`s3://bucket/prefix/names...`."""
         return f"s3://{self._bucket}/{'/'.join(name for name in (self._prefix, *names) if name)}"
 
-    def check_bucket(self) -> None:
-        """Refuse a bucket that is not there or is in another region.
+    def check_bucket(self, bucket: str | None = None) -> None:
+        """Refuse a bucket that is not there or is in another region; by default its own.
 
         Raises:
             CloudError: it cannot be reached.
             SettingsError: it is elsewhere.
         """
-        answer = self._aws.call("s3", "head_bucket", Bucket=self._bucket)
+        bucket = bucket or self._bucket
+        answer = self._aws.call("s3", "head_bucket", Bucket=bucket)
         where = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", self._aws.region)
         if where != self._aws.region:
             raise SettingsError(
-                f"The bucket {self._bucket} is in {where}, and the job in {self._aws.region}: give --region {where}, "
+                f"The bucket {bucket} is in {where}, and the job in {self._aws.region}: give --region {where}, "
                 f"or a bucket in {self._aws.region}."
             )
 
@@ -46,8 +57,10 @@ class Store:
         Returns:
             the prefix.
         """
-        there = self._sizes("/".join((self._prefix, *names)) + "/")
-        missing = {name: path for name, path in files.items() if there.get(name) != path.stat().st_size}
+        there = self.list(S3Prefix(self._bucket, "/".join(name for name in (self._prefix, *names) if name)))
+        missing = {
+            name: path for name, path in files.items() if name not in there or there[name].size != path.stat().st_size
+        }
         if missing:
             total = sum(path.stat().st_size for path in missing.values()) // 1_000_000
             with progress(f"Uploading {what}", total, unit="MB") as advance:
@@ -81,16 +94,27 @@ class Store:
         answer = self._aws.call("s3", "list_objects_v2", Bucket=parts.netloc, Prefix=key, MaxKeys=1)
         return any(item["Key"] == key for item in answer.get("Contents", ()))
 
-    def _sizes(self, prefix: str) -> dict[str, int]:
-        """Sizes of what lies under a prefix, by its name below it."""
+    def list(self, place: S3Prefix) -> dict[str, Listed]:
+        """What lies under a prefix, by its name below it; objects that stand for folders are left out."""
 
-        def ask(s3: Any) -> dict[str, int]:
-            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            items = [item for page in pages for item in page.get("Contents", ())]
-            return {item["Key"].removeprefix(prefix): item["Size"] for item in items}
+        def ask(s3: Any) -> dict[str, Listed]:
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.below)
+            items = [item for page in pages for item in page.get("Contents", ()) if not item["Key"].endswith("/")]
+            return {
+                item["Key"].removeprefix(place.below): Listed(item["Size"], item["ETag"].strip('"')) for item in items
+            }
 
-        sizes: dict[str, int] = self._aws.patiently("s3", ask)
-        return sizes
+        found: dict[str, Listed] = self._aws.patiently("s3", ask)
+        return found
+
+    def read(self, uri: str) -> bytes:
+        """An object's bytes."""
+        parts = urlsplit(uri)
+        key = parts.path.lstrip("/")
+        content: bytes = self._aws.patiently(
+            "s3", lambda s3: s3.get_object(Bucket=parts.netloc, Key=key)["Body"].read()
+        )
+        return content
 
     def _upload_file(self, path: Path, key: str) -> None:
         extra = self._encryption()

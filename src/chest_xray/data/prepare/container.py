@@ -30,7 +30,8 @@ STEPS: Final = ("decode", "assemble", "all")
 TABLES: Final = "tables"  # CSVs and lists, whole on every host
 FILMS: Final = "films"  # this host's share
 PARTS: Final = "parts"
-LISTING: Final = "films.json"  # among the tables: every film of the source, by its name below it, with its bytes
+LISTING_FOLDER: Final = "listing"
+LISTING: Final = "films.json"  # in it: every film of the source, by its name below it, with its bytes
 _MESSAGE_CHARACTERS: Final = 1000
 
 
@@ -47,7 +48,7 @@ def run_container(root: Path, step: Step, *, image_size: int, validation_fractio
 
 def _run(root: Path, step: Step, settings: PackSettings, validation_fraction: float) -> None:
     given = root / "processing" / "input"
-    manifest = read_source(given / TABLES, validation_fraction)
+    manifest = read_source(given, validation_fraction)
     if step == "decode":
         _decode(root, manifest, settings)
         return
@@ -61,18 +62,19 @@ def _run(root: Path, step: Step, settings: PackSettings, validation_fraction: fl
     say(f"{sum(report.splits.values())} images, {report.rejected} rejected, data {report.data_hash[:12]}.")
 
 
-def read_source(tables: Path, validation_fraction: float) -> Manifest:
+def read_source(given: Path, validation_fraction: float) -> Manifest:
     """The whole source as its tables and the listing of its films tell it.
 
     Raises:
         DataError: the tables contradict themselves, or there is no listing.
     """
+    listing = given / LISTING_FOLDER / LISTING
     try:
-        listed = json.loads((tables / LISTING).read_bytes())
+        listed = json.loads(listing.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError(f"{tables / LISTING} cannot be read ({error}).") from error
-    images = choose_images(listed, str(tables))
-    return read_nih(tables, validation_fraction=validation_fraction, images=images)
+        raise DataError(f"{listing} cannot be read ({error}).") from error
+    images = choose_images(listed, "the source")
+    return read_nih(given / TABLES, validation_fraction=validation_fraction, images=images)
 
 
 def _decode(root: Path, manifest: Manifest, settings: PackSettings) -> None:

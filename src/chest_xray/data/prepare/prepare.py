@@ -25,6 +25,7 @@ from chest_xray.data.shards import DATASET_FILE, FORMAT_VERSION, Shards
 from chest_xray.data.split import SPLITS
 from chest_xray.errors import DataError, SettingsError
 from chest_xray.files import DISK_FULL, write_atomically
+from chest_xray.locations import Location
 from chest_xray.lock import only_one
 
 CLAIM_FILE = "prepare.json"
@@ -37,7 +38,7 @@ IMAGE_SIZES = range(32, 1025)
 class PrepareReport:
     """What prepare-data found and wrote."""
 
-    output: Path
+    output: Location
     splits: dict[str, int]  # images of 'train', 'val' and 'test'
     rejected: int  # files that could not be read: see rejected.csv
     absent: int  # rows of the CSV without a file
@@ -97,6 +98,12 @@ def make_claim(manifest: Manifest, settings: PackSettings, validation_fraction: 
     }
 
 
+def claim_differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str | None:
+    """Where two claims differ, in words; None where they do not."""
+    names = [name for name in ours if theirs.get(name) != ours[name]]
+    return ", ".join(f"{name} {theirs.get(name)!r} there, {ours[name]!r} here" for name in names) or None
+
+
 def encode_claim(claim: dict[str, Any]) -> bytes:
     """The bytes of `prepare.json`."""
     return json.dumps(claim, indent=2).encode()
@@ -146,8 +153,7 @@ def _is_finished(output: Path, claim: dict[str, Any]) -> bool:
         return False
     found = _read_claim(path)
     if found != claim:
-        names = [name for name in claim if found.get(name) != claim[name]]
-        differences = ", ".join(f"{name} {found.get(name)!r} there, {claim[name]!r} here" for name in names)
+        differences = claim_differences(found, claim)
         raise DataError(f"{output} was begun with another source or other options ({differences}): give a new folder.")
     if (output / DATASET_FILE).is_file():
         Shards.open(output)
@@ -202,7 +208,11 @@ def _prepare(manifest: Manifest, settings: PackSettings, validation_fraction: fl
 
 def report_on(output: Path, images_per_second: float) -> PrepareReport:
     """What `dataset.json` says of a finished folder."""
-    dataset = json.loads((output / DATASET_FILE).read_bytes())
+    return report_of(json.loads((output / DATASET_FILE).read_bytes()), output, images_per_second)
+
+
+def report_of(dataset: dict[str, Any], output: Location, images_per_second: float) -> PrepareReport:
+    """The same of a parsed `dataset.json`."""
     counts = dataset["counts"]
     return PrepareReport(
         output=output,

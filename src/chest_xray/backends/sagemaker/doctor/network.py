@@ -14,13 +14,13 @@ from chest_xray.errors import CloudError, SettingsError
 
 if TYPE_CHECKING:
     from chest_xray.backends.sagemaker.aws import Aws
-    from chest_xray.settings import SageMakerSettings
+    from chest_xray.settings import JobSettings
 
 _SERVICES = ("s3", "ecr.api", "ecr.dkr", "logs", "sts", "sagemaker.api")
 _WAYS_OUT = ("NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "InstanceId", "VpcPeeringConnectionId")
 
 
-def check_network(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
+def check_network(aws: Aws, settings: JobSettings) -> tuple[str, str]:
     """Each subnet reaches each service, where a VPC is set."""
     if not settings.subnets:
         return "no VPC set: jobs run in SageMaker's own", ""
@@ -31,7 +31,7 @@ def check_network(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
     return found, f"Create endpoints of the VPC (com.amazonaws.{aws.region}.NAME), or a NAT gateway."
 
 
-def require_network(aws: Aws, settings: SageMakerSettings) -> None:
+def require_network(aws: Aws, settings: JobSettings) -> None:
     """Refuse subnets from which a job would hang. Who may not look goes on, with a word.
 
     Raises:
@@ -48,7 +48,7 @@ def require_network(aws: Aws, settings: SageMakerSettings) -> None:
         raise SettingsError(f"{found}. {cure}")
 
 
-def missing_ways(aws: Aws, settings: SageMakerSettings) -> dict[str, list[str]]:
+def missing_ways(aws: Aws, settings: JobSettings) -> dict[str, list[str]]:
     """Services that cannot be reached, by subnet; subnets that reach all are left out."""
     services = [*_SERVICES, *(["kms"] if settings.kms_key else [])]
     subnets = aws.call("ec2", "describe_subnets", SubnetIds=list(settings.subnets))["Subnets"]

@@ -24,7 +24,10 @@ _IN_VPC: Final = (
     "ec2:DescribeVpcs",
 )  # fmt: skip
 _LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "cloudwatch:PutMetricData")
-_JOBS: Final = ("sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob")
+_JOBS: Final = (
+    "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
+    "sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob",
+)  # fmt: skip
 
 
 def check_role(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:

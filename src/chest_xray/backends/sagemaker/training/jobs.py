@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 from chest_xray.backends.sagemaker.aws import PATIENT, Aws
 from chest_xray.backends.sagemaker.causes import describe_failure
 from chest_xray.backends.sagemaker.doctor.network import require_network
-from chest_xray.backends.sagemaker.follow import ENDED, follow
-from chest_xray.backends.sagemaker.ledger import JobEntry, Ledger
+from chest_xray.backends.sagemaker.follow import ENDED, TRAINING, follow
 from chest_xray.backends.sagemaker.names import check_job_name, generate_job_name, next_name
-from chest_xray.backends.sagemaker.results import bill, fetch_run
-from chest_xray.backends.sagemaker.rules import check_request
+from chest_xray.backends.sagemaker.request_parts import needed
 from chest_xray.backends.sagemaker.store import Store
-from chest_xray.backends.sagemaker.training_request import resumed_request, training_request
-from chest_xray.backends.sagemaker.uploads import Inputs
+from chest_xray.backends.sagemaker.training.ledger import JobEntry, Ledger
+from chest_xray.backends.sagemaker.training.request import resumed_request, training_request
+from chest_xray.backends.sagemaker.training.results import bill, fetch_run
+from chest_xray.backends.sagemaker.training.rules import check_training_request
+from chest_xray.backends.sagemaker.training.uploads import Inputs
 from chest_xray.console import say
 from chest_xray.errors import CloudError, JobStoppedError, SettingsError, TrainingError
 from chest_xray.training.run import RunFolder
 
 if TYPE_CHECKING:
+    from chest_xray.locations import Location
     from chest_xray.settings import SageMakerSettings, Settings
     from chest_xray.training.config import TrainConfig
 
@@ -35,8 +37,8 @@ class TrainingJobs:
         self._aws = aws or Aws(sagemaker.region)
         self._ledger = Ledger(settings.home_dir / "training-jobs")
 
-    def train(self, data: Path, run: Path, config: TrainConfig) -> Path:
-        """Train on a shard folder as a job, or go on with the job of this run folder; returns `run`.
+    def train(self, data: Location, run: Path, config: TrainConfig) -> Path:
+        """Train on a shard folder or prefix as a job, or go on with the job of this run folder; returns `run`.
 
         Raises:
             SettingsError: a setting is missing, or the request breaks one of AWS's rules: nothing was asked of AWS.
@@ -44,7 +46,7 @@ class TrainingJobs:
             TrainingError: the job failed, or the folder holds another run.
             JobStoppedError: the job was stopped.
         """
-        inputs = Inputs.read(data, config, self._settings)
+        inputs = Inputs.read(data, config, self._settings, self._store(""))
         folder = RunFolder(run)
         if (record := folder.finished()) is not None:
             _check_same(folder, record.config, record.data_hash, inputs)
@@ -87,18 +89,20 @@ class TrainingJobs:
             )
         entry = self._entry(name, run)
         request = resumed_request(next_name(name), job, on_demand=on_demand)
-        check_request(request, self._aws.region)
+        check_training_request(request, self._aws.region)
         return self._finish(self._submit(request, entry.run, entry.config, entry.data_hash))
 
-    def plan(self, data: Path, run: Path, config: TrainConfig) -> list[dict[str, Any]]:
+    def plan(self, data: Location, run: Path, config: TrainConfig) -> list[dict[str, Any]]:
         """What `train` would ask of AWS, held to the same rules, with nothing asked: uploads, and the job's request.
+
+        Of data in S3 `dataset.json` is read.
 
         A drawn name has another end at each call.
 
         Raises:
             DataError, SettingsError: what `train` would refuse before its first call.
         """
-        inputs = Inputs.read(data, config, self._settings)
+        inputs = Inputs.read(data, config, self._settings, self._store(""))
         store, request = self._prepare(inputs, run)
         return [*inputs.plan(store), {"service": "sagemaker", "operation": "CreateTrainingJob", "request": request}]
 
@@ -116,16 +120,15 @@ class TrainingJobs:
             raise SettingsError(
                 f"--instance-count is {settings.instance_count}: training uses one instance. Take a larger type."
             )
-        if settings.bucket is None:
-            raise SettingsError("Training on SageMaker needs --bucket or CXR_SAGEMAKER_BUCKET; neither is set.")
+        bucket = needed("bucket", settings.bucket)
         if (name := settings.job_name) is not None:
             check_job_name(name)
         else:
             content = json.dumps([inputs.data_hash, inputs.config.model_dump(), settings.image], sort_keys=True)
             name = generate_job_name(run.name, hashlib.sha256(content.encode()).hexdigest())
-        store = self._store(settings.bucket)
+        store = self._store(bucket)
         request = training_request(name, inputs.config, inputs.data_hash, inputs.places(store, name), settings)
-        check_request(request, self._aws.region)
+        check_training_request(request, self._aws.region)
         return store, request
 
     def _submit(self, request: dict[str, Any], run: Path, config: TrainConfig, data_hash: str) -> JobEntry:
@@ -148,7 +151,7 @@ class TrainingJobs:
         name = entry.name
         self._aws.patience = PATIENT
         try:
-            job, lines = follow(self._aws, name, poll_seconds=self._sagemaker.poll_seconds)
+            job, lines = follow(self._aws, TRAINING, name, poll_seconds=self._sagemaker.poll_seconds)
         except KeyboardInterrupt:
             say(f"The job goes on without you. To follow it again: cxr train attach {name}")
             say(f"To stop it: cxr train stop {name}")
@@ -158,7 +161,7 @@ class TrainingJobs:
         say(f"{name}: {bill(job, self._sagemaker.usd_per_hour)}")
         match job["TrainingJobStatus"]:
             case "Failed":
-                raise TrainingError(describe_failure(name, job.get("FailureReason", ""), lines))
+                raise TrainingError(describe_failure(f"{TRAINING.noun} {name}", job.get("FailureReason", ""), lines))
             case "Stopped":
                 raise JobStoppedError(
                     f"Training job {name} is not finished: {_why_stopped(job)}. There is no model; cxr train resume "

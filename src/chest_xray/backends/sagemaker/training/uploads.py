@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chest_xray.backends.sagemaker.training_request import Places
+from chest_xray.backends.sagemaker.datasets import read_remote
+from chest_xray.backends.sagemaker.training.request import Places
 from chest_xray.data.index import INDEX_FILE
 from chest_xray.data.shards import DATASET_FILE, Shards, read_dataset
 from chest_xray.errors import SettingsError
 from chest_xray.files import sha256_of
+from chest_xray.locations import Location, S3Prefix
 from chest_xray.training.container import CONFIG_FILE, INIT_CHANNEL
 
 if TYPE_CHECKING:
@@ -21,24 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Files of this machine, by the name that the container finds; `config` is as the container reads it."""
+    """What the container finds, by its names: files of this machine, or shards that lie in S3 already.
 
-    shards: dict[str, Path]
+    `config` is as the container reads it.
+    """
+
+    shards: dict[str, Path] | S3Prefix
     data_hash: str
     config: TrainConfig
     init: Path | None
     imagenet: Path | None
 
     @classmethod
-    def read(cls, data: Path, config: TrainConfig, settings: Settings) -> Inputs:
+    def read(cls, data: Location, config: TrainConfig, settings: Settings, store: Store) -> Inputs:
         """Look at the files, and refuse what training would refuse.
 
         Raises:
-            DataError: `data` is no finished shard folder.
+            DataError: `data` is no finished shard folder, or prefix.
             SettingsError: the weights to start from are not there.
+            CloudError: a prefix cannot be read.
         """
-        data_hash = Shards.open(data).data_hash
-        names = [*(shard["file"] for shard in read_dataset(data)["shards"]), INDEX_FILE, DATASET_FILE]
+        shards, data_hash = _shards(data, store)
         init = None if config.init in ("none", "imagenet") else Path(config.init)
         imagenet = settings.imagenet_weights if config.init == "imagenet" else None
         for path in (init, imagenet):
@@ -46,12 +51,12 @@ class Inputs:
                 raise SettingsError(f"There are no weights at {path} to start from.")
         if init is not None:
             config = config.model_copy(update={"init": f"input/data/{INIT_CHANNEL}/{init.name}"})
-        return cls({name: data / name for name in names}, data_hash, config, init, imagenet)
+        return cls(shards, data_hash, config, init, imagenet)
 
     def places(self, store: Store, job: str) -> Places:
         """Where all of it lies, or will lie after `upload`."""
         return Places(
-            data=store.uri("data", self.data_hash),
+            data=store.uri("data", self.data_hash) if isinstance(self.shards, dict) else str(self.shards),
             config=store.place(self._config_file(), "config"),
             init=_weights(store, self.init),
             imagenet=_weights(store, self.imagenet),
@@ -78,7 +83,9 @@ class Inputs:
 
     def _files(self) -> dict[tuple[str, ...], dict[str, Path]]:
         """What is uploaded, by the folders of its place and then by its name there."""
-        files: dict[tuple[str, ...], dict[str, Path]] = {("data", self.data_hash): self.shards}
+        files: dict[tuple[str, ...], dict[str, Path]] = {}
+        if isinstance(self.shards, dict):
+            files["data", self.data_hash] = self.shards
         for path in (self.init, self.imagenet):
             if path is not None:
                 files["weights", sha256_of(path)[:16]] = {path.name: path}
@@ -86,6 +93,13 @@ class Inputs:
 
     def _config_file(self) -> bytes:
         return self.config.model_dump_json(indent=2).encode()
+
+
+def _shards(data: Location, store: Store) -> tuple[dict[str, Path] | S3Prefix, str]:
+    if isinstance(data, S3Prefix):
+        return data, str(read_remote(store, data)["data_hash"])
+    names = [*(shard["file"] for shard in read_dataset(data)["shards"]), INDEX_FILE, DATASET_FILE]
+    return {name: data / name for name in names}, Shards.open(data).data_hash
 
 
 def _weights(store: Store, path: Path | None) -> str | None:

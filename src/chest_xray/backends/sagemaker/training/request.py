@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chest_xray.errors import SettingsError
+from chest_xray.backends.sagemaker.request_parts import needed, pairs, tags, vpc_config
 from chest_xray.settings import SageMakerSettings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.container import CHANNEL, CONFIG_CHANNEL, INIT_CHANNEL
@@ -57,12 +57,12 @@ def training_request(
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
-            "TrainingImage": _needed("image", settings.image),
+            "TrainingImage": needed("image", settings.image),
             "TrainingInputMode": settings.input_mode,
             "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
         },
         "HyperParameters": {name: str(value) for name, value in config.model_dump().items()},
-        "RoleArn": _needed("role", settings.role),
+        "RoleArn": needed("role", settings.role),
         "InputDataConfig": _channels(places),
         "OutputDataConfig": {"S3OutputPath": places.output},
         "ResourceConfig": {
@@ -73,17 +73,14 @@ def training_request(
         "StoppingCondition": stop,
         "EnableManagedSpotTraining": settings.use_spot,
         "CheckpointConfig": {"S3Uri": places.checkpoints},
-        "Environment": {"CXR_DATA_HASH": data_hash} | _pairs("environment", settings.environment),
-        "Tags": [{"Key": key, "Value": value} for key, value in _pairs("tags", settings.tags).items()],
+        "Environment": {"CXR_DATA_HASH": data_hash} | pairs("environment", settings.environment),
+        "Tags": tags(settings),
     }
     if settings.kms_key is not None:
         request["OutputDataConfig"]["KmsKeyId"] = settings.kms_key
         request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
-    if settings.subnets or settings.security_groups:
-        request["VpcConfig"] = {
-            "Subnets": list(settings.subnets),
-            "SecurityGroupIds": list(settings.security_groups),
-        }
+    if (vpc := vpc_config(settings)) is not None:
+        request["VpcConfig"] = vpc
     if places.imagenet is not None:
         file = places.imagenet.rsplit("/", 1)[-1]
         request["Environment"]["CXR_IMAGENET_WEIGHTS"] = f"/opt/ml/input/data/{IMAGENET_CHANNEL}/{file}"
@@ -123,17 +120,3 @@ def _channels(places: Places) -> list[dict[str, Any]]:
         for name, uri in named.items()
         if uri is not None
     ]
-
-
-def _needed(name: str, value: str | None) -> str:
-    if value is None:
-        raise SettingsError(f"Training on SageMaker needs --{name} or CXR_SAGEMAKER_{name.upper()}; neither is set.")
-    return value
-
-
-def _pairs(name: str, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [value.partition("=") for value in values]
-    for key, sign, _ in pairs:
-        if not sign or not key:
-            raise SettingsError(f"--{name} holds {key!r}; expected NAME=VALUE, separated by commas.")
-    return {key: value for key, _, value in pairs}

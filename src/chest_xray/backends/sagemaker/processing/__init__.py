@@ -1,0 +1,1 @@
+"""Films prepared by processing jobs."""

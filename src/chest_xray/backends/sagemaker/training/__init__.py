@@ -1,0 +1,1 @@
+"""Training jobs: requests, uploads, results, and the ledger of what this machine started."""
