@@ -82,29 +82,39 @@ class Settings(BaseSettings):
         return self.home.expanduser().resolve()
 
 
-class JobSettings(BaseSettings):
-    """Where jobs run on SageMaker, whatever they do."""
+class AwsSettings(BaseSettings):
+    """Where everything on AWS is kept."""
 
     model_config = SettingsConfigDict(
         env_prefix="CXR_SAGEMAKER_", frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True
     )
 
-    role: str | None = Field(default=None, description="ARN of the IAM role that jobs run as.")
-    image: str | None = Field(default=None, description="The training image in ECR, with its tag or digest.")
     bucket: str | None = Field(default=None, description="S3 bucket for data, checkpoints and results.")
     prefix: str = Field(default="chest-xray", description="What every key in the bucket begins with.")
     region: str | None = Field(default=None, description="AWS region; unset means that of the AWS profile.")
+    kms_key: str | None = Field(default=None, description="KMS key of data, results and disks, its ARN or id.")
+    tags: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Tags of all that is made: KEY=VALUE, separated by commas."
+    )
+
+    @field_validator("tags", "subnets", "security_groups", "environment", mode="before", check_fields=False)
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class JobSettings(AwsSettings):
+    """Where jobs run on SageMaker, whatever they do."""
+
+    role: str | None = Field(default=None, description="ARN of the IAM role that jobs run as.")
+    image: str | None = Field(default=None, description="The training image in ECR, with its tag or digest.")
     max_hours: float = Field(default=24.0, gt=0, le=672, description="Hours after which a job is stopped.")
     volume_gb: int = Field(default=50, ge=1, description="Disk of an instance in GB.")
-    kms_key: str | None = Field(default=None, description="KMS key of data, results and disks, its ARN or id.")
     subnets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Subnets of the VPC that jobs run in, separated by commas."
     )
     security_groups: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Security groups in that VPC, separated by commas."
-    )
-    tags: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Tags of every job: KEY=VALUE, separated by commas."
     )
     environment: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Variables of the container: NAME=VALUE, separated by commas."
@@ -113,10 +123,11 @@ class JobSettings(BaseSettings):
         default=10.0, ge=0.1, description="Seconds between looks at a job; on AWS itself 10 at least."
     )
 
-    @field_validator("subnets", "security_groups", "tags", "environment", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+class HostingSettings(AwsSettings):
+    """What models on SageMaker are registered and hosted with."""
+
+    serve_image: str | None = Field(default=None, description="The hosting image in ECR, with its tag or digest.")
 
 
 class SageMakerSettings(JobSettings):
@@ -201,6 +212,15 @@ def load_processing_settings(options: Mapping[str, object] | None = None) -> Pro
         SettingsError: one of them has a value that cannot be used.
     """
     return _load(ProcessingSettings, options or {})
+
+
+def load_hosting_settings(options: Mapping[str, object] | None = None) -> HostingSettings:
+    """The same for registered and hosted models.
+
+    Raises:
+        SettingsError: one of them has a value that cannot be used.
+    """
+    return _load(HostingSettings, options or {})
 
 
 def load_container_settings() -> ContainerSettings:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from chest_xray.cli import app
-from chest_xray.settings import ProcessingSettings, SageMakerSettings, Settings
+from chest_xray.settings import HostingSettings, ProcessingSettings, SageMakerSettings, Settings
 from chest_xray.training.config import TrainConfig
 
 GROUP = get_command(app)
@@ -78,6 +78,12 @@ def test_the_command_reference_is_up_to_date(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "typer", *arguments], check=True, capture_output=True, cwd=ROOT)
     committed = (ROOT / "docs" / "cli.md").read_text()
     assert without_completion(output.read_text()) == without_completion(committed), "see CONTRIBUTING.md: write it anew"
+
+
+SETTINGS = (
+    ("CXR_", Settings),
+    *(("CXR_SAGEMAKER_", model) for model in (SageMakerSettings, ProcessingSettings, HostingSettings)),
+)
 
 
 def test_every_setting_is_documented() -> None:

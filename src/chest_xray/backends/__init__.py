@@ -20,6 +20,7 @@ def get_backend(
     settings: Settings,
     options: Mapping[str, object] | None = None,
     processing: Mapping[str, object] | None = None,
+    hosting: Mapping[str, object] | None = None,
 ) -> Backend:
     """The backend that CXR_BACKEND names.
 
@@ -27,22 +28,28 @@ def get_backend(
         settings: those of this machine.
         options: those of SageMaker's training that a command was given.
         processing: the same of its processing.
+        hosting: the same of its registry and endpoints.
 
     Raises:
         SettingsError: an option of SageMaker for this machine, or boto3 is not installed.
     """
     match settings.backend:
         case "local":
-            _take_no_options({**(options or {}), **(processing or {})})
+            _take_no_options({**(options or {}), **(processing or {}), **(hosting or {})})
             from chest_xray.backends.local.backend import LocalBackend
 
             return LocalBackend(settings)
         case "sagemaker":
             _need_boto3()
             from chest_xray.backends.sagemaker.backend import SageMakerBackend
-            from chest_xray.settings import load_processing_settings, load_sagemaker_settings
+            from chest_xray.settings import load_hosting_settings, load_processing_settings, load_sagemaker_settings
 
-            return SageMakerBackend(settings, load_sagemaker_settings(options), load_processing_settings(processing))
+            return SageMakerBackend(
+                settings,
+                load_sagemaker_settings(options),
+                load_processing_settings(processing),
+                load_hosting_settings(hosting),
+            )
 
 
 def get_training_jobs(settings: Settings, options: Mapping[str, object] | None = None) -> TrainingJobs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from chest_xray.bundle import Bundle, load_bundle
 from chest_xray.console import say
@@ -14,38 +14,13 @@ from chest_xray.promotion.gate import SHORT, GateRules, GateVerdict, judge, judg
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ModelVersion
+    from chest_xray.backends.registry import ModelRegistry
     from chest_xray.evaluation.comparison.results import Comparison
     from chest_xray.settings import Settings
 
 
-class Registry(Protocol):
-    """What the gate asks of a registry, so that no backend's versions come in past it."""
-
-    def find(self, model_name: str, digest: str) -> ModelVersion | None:
-        """The version that holds a bundle, by its digest; None where the bundle is new."""
-        ...
-
-    def champion(self, model_name: str) -> ModelVersion | None:
-        """The newest Approved version; None where there is none."""
-        ...
-
-    def fetch(self, model_name: str, version: int, into: Path) -> Path:
-        """Copy a version's bundle below the folder `into`, verified; returns where."""
-        ...
-
-    def register(
-        self, bundle: Path, *, model_name: str, by: str, gate: GateVerdict, comparison: Comparison | None = None
-    ) -> ModelVersion:
-        """Add a bundle as the next version, PendingManualApproval, with the gate's verdict.
-
-        Raises:
-            GateError: the verdict is no pass and nobody forces it, or it is against another champion than today's.
-        """
-        ...
-
-
 def register(
-    registry: Registry,
+    registry: ModelRegistry,
     settings: Settings,
     bundle: Path,
     *,
@@ -74,7 +49,7 @@ def register(
 
 
 def _verdict(
-    registry: Registry, settings: Settings, bundle: Bundle, model_name: str, data: Sequence[Path], *, forced: bool
+    registry: ModelRegistry, settings: Settings, bundle: Bundle, model_name: str, data: Sequence[Path], *, forced: bool
 ) -> tuple[GateVerdict, Comparison | None]:
     rules = GateRules(
         margin=settings.gate_margin, group_margin=settings.gate_group_margin, floor=settings.gate_floor
@@ -95,7 +70,7 @@ def _verdict(
     return judge(comparison, champion.version, rules), comparison
 
 
-def _compare(registry: Registry, champion: ModelVersion, challenger: Bundle, data: Sequence[Path]) -> Comparison:
+def _compare(registry: ModelRegistry, champion: ModelVersion, challenger: Bundle, data: Sequence[Path]) -> Comparison:
     from chest_xray.evaluation.comparison.compare_bundles import compare_bundles
 
     name = f"{champion.model_name}:{champion.version}"

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from chest_xray.backends import get_backend, get_preparer
-from chest_xray.cli.options import BackendName, DryRun, Json, Workers, optional_options_from
+from chest_xray.cli.options import BackendOption, DryRun, Json, Workers, chosen_settings, optional_options_from
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.locations import read_location, require_s3
-from chest_xray.settings import ProcessingSettings, load_settings
+from chest_xray.settings import ProcessingSettings
 
 
 def phantom(
@@ -63,7 +63,7 @@ def prepare_data(
     processing: dict[str, Any],
     image_size: Annotated[int, typer.Option(help="Side of the stored images; the network takes the same.")] = 256,
     workers: Workers = None,
-    backend: Annotated[BackendName | None, typer.Option(help="Where to decode; CXR_BACKEND by default.")] = None,
+    backend: BackendOption = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -73,9 +73,7 @@ def prepare_data(
 
     Example: cxr prepare-data --source data/nih --output data/shards --image-size 256
     """
-    settings = load_settings()
-    if backend is not None:
-        settings = settings.model_copy(update={"backend": backend})
+    settings = chosen_settings(backend)
     films, place = read_location(source), read_location(output)
     if dry_run:
         if settings.backend == "local":

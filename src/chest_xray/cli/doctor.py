@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.text import Text
 
 from chest_xray.backends import examine
 from chest_xray.backends.checks import Check
-from chest_xray.cli.options import BackendName, Json, optional_options_from
+from chest_xray.cli.options import BackendOption, Json, chosen_settings, optional_options_from
 from chest_xray.cli.tables import print_lines
 from chest_xray.console import print_json
-from chest_xray.settings import SageMakerSettings, load_settings
+from chest_xray.settings import SageMakerSettings
 
 _MARKS = {"ok": ("ok", "green"), "failed": ("FAILED", "bold red"), "unknown": ("?", "yellow")}
 
@@ -21,9 +21,7 @@ _MARKS = {"ok": ("ok", "green"), "failed": ("FAILED", "bold red"), "unknown": ("
 @optional_options_from(SageMakerSettings, "sagemaker", panel="With --backend sagemaker; CXR_SAGEMAKER_* by default")
 def doctor(
     sagemaker: dict[str, Any],
-    backend: Annotated[
-        BackendName | None, typer.Option(help="Whose needs to look at; by default those of CXR_BACKEND.")
-    ] = None,
+    backend: BackendOption = None,
     json: Json = False,
 ) -> None:
     """Look at what the commands need, a line for each thing: ok, or what to do. Nothing is changed.
@@ -33,9 +31,7 @@ def doctor(
 
     Example: cxr doctor --backend sagemaker --instance-type ml.g5.xlarge --use-spot
     """
-    settings = load_settings()
-    if backend is not None:
-        settings = settings.model_copy(update={"backend": backend})
+    settings = chosen_settings(backend)
     found = []
     for check in examine(settings, sagemaker):
         found.append(check)

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from chest_xray.backends import local_copy
 from chest_xray.locations import S3Prefix, read_location
-from chest_xray.settings import load_settings
+from chest_xray.settings import Settings, load_settings
 
 BackendName = Literal["local", "sagemaker"]
 EndpointName = Annotated[str, typer.Option("--endpoint", help="Name of the endpoint.")]
@@ -47,6 +47,15 @@ def data_option(
 
 Data = Annotated[Path, data_option()]
 Place = Annotated[str, typer.Option("--data", help="Shards, from prepare-data: a folder, or s3://BUCKET/PREFIX.")]
+
+
+BackendOption = Annotated[BackendName | None, typer.Option("--backend", help="Where it runs; CXR_BACKEND by default.")]
+
+
+def chosen_settings(backend: BackendName | None) -> Settings:
+    """This machine's settings, with the backend that a command was given."""
+    settings = load_settings()
+    return settings if backend is None else settings.model_copy(update={"backend": backend})
 
 
 def user_name() -> str:

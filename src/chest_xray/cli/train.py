@@ -9,7 +9,17 @@ import typer
 
 from chest_xray.backends import get_backend, get_training_jobs
 from chest_xray.cli.groups import CommandWithSubcommands
-from chest_xray.cli.options import BackendName, Data, DryRun, Json, Place, Run, optional_options_from, options_from
+from chest_xray.cli.options import (
+    BackendOption,
+    Data,
+    DryRun,
+    Json,
+    Place,
+    Run,
+    chosen_settings,
+    optional_options_from,
+    options_from,
+)
 from chest_xray.console import print_json, say
 from chest_xray.errors import SettingsError
 from chest_xray.export.footprint import Rates
@@ -31,7 +41,7 @@ def train_run(
     output: Annotated[Path, typer.Option(help="Folder of the run; a run that stopped goes on.")],
     config: dict[str, Any],
     sagemaker: dict[str, Any],
-    backend: Annotated[BackendName | None, typer.Option(help="Where to train; CXR_BACKEND by default.")] = None,
+    backend: BackendOption = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -41,9 +51,7 @@ def train_run(
 
     Example: cxr train --data data/shards --output runs/first --init imagenet --backbone-lr-scale 0.1
     """
-    settings = load_settings()
-    if backend is not None:
-        settings = settings.model_copy(update={"backend": backend})
+    settings = chosen_settings(backend)
     wanted, place = TrainConfig.from_hyperparameters(config), read_location(data)
     if dry_run:
         if settings.backend == "local":

@@ -12,13 +12,13 @@ ACCOUNT: Final = "123456789012"
 NAME: Final = "emulator"
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/{NAME}"
 REPOSITORY: Final = "chest-xray"
-TAG: Final = "train"
+TAGS: Final = ("train", "serve")
 _MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 
 
-def image_name(region: str) -> str:
-    """The project's training image, as a request names it."""
-    return f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{REPOSITORY}:{TAG}"
+def image_name(region: str, tag: str) -> str:
+    """One of the project's images, as a request names it."""
+    return f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{REPOSITORY}:{tag}"
 
 
 def bucket_name(region: str) -> str:
@@ -32,7 +32,7 @@ def furnish(connect: Callable[[str, str], Any], region: str, key: str) -> None:
     iam = connect("iam", region)
     _make_role(iam)
     _make_user(iam, key)
-    _push_image(connect("ecr", region))
+    _push_images(connect("ecr", region))
 
 
 def _make_bucket(s3: Any, region: str) -> None:
@@ -59,17 +59,18 @@ def _make_user(iam: Any, key: str) -> None:
     next(found for found in user.access_keys if found.access_key_id == made).access_key_id = key
 
 
-def _push_image(ecr: Any) -> None:
-    """A name in the registry: what the image runs is the emulator's to say."""
+def _push_images(ecr: Any) -> None:
+    """Names in the registry: what an image runs is the emulator's to say."""
     ecr.create_repository(repositoryName=REPOSITORY)
     empty = {"mediaType": _MANIFEST_TYPE, "digest": f"sha256:{'0' * 64}", "size": 0}
     manifest = {"schemaVersion": 2, "mediaType": _MANIFEST_TYPE, "config": empty, "layers": []}
-    ecr.put_image(
-        repositoryName=REPOSITORY,
-        imageManifest=json.dumps(manifest),
-        imageManifestMediaType=_MANIFEST_TYPE,
-        imageTag=TAG,
-    )
+    for tag in TAGS:
+        ecr.put_image(
+            repositoryName=REPOSITORY,
+            imageManifest=json.dumps(manifest),
+            imageManifestMediaType=_MANIFEST_TYPE,
+            imageTag=tag,
+        )
 
 
 def _everything() -> str:

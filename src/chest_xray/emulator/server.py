@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from chest_xray.emulator.account import ROLE, bucket_name, furnish, image_name
 from chest_xray.emulator.gate import Gate, Throttle
-from chest_xray.emulator.operations import limits
+from chest_xray.emulator.operations import limits, registry
 from chest_xray.emulator.operations.processing import ProcessingOperations
 from chest_xray.emulator.operations.training import TrainingOperations
 from chest_xray.emulator.runtime import Images, Pace, Runtime
@@ -73,10 +73,11 @@ class Emulator:
         return {"AWS_ENDPOINT_URL": self.url, "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials)}
 
     def lines(self) -> list[str]:
-        """What a shell evaluates: those two, and what `cxr` needs to train: a role, an image and a bucket."""
+        """What a shell evaluates: those two, and what `cxr` needs: a role, the images and a bucket."""
         own = {
             "CXR_SAGEMAKER_ROLE": ROLE,
-            "CXR_SAGEMAKER_IMAGE": image_name(self.region),
+            "CXR_SAGEMAKER_IMAGE": image_name(self.region, "train"),
+            "CXR_SAGEMAKER_SERVE_IMAGE": image_name(self.region, "serve"),
             "CXR_SAGEMAKER_BUCKET": self.bucket,
         }
         return [f"export {name}={shlex.quote(value)}" for name, value in {**self.environment(), **own}.items()]
@@ -97,6 +98,7 @@ class Emulator:
         self._processing = ProcessingOperations(runtime)
         self._processing.install()
         limits.install()
+        registry.install()
         threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True).start()
         furnish(self.connect, self.region, self._key)
         return self

@@ -12,14 +12,9 @@ from chest_xray.errors import SettingsError
 from chest_xray.locations import S3Prefix, read_location
 from chest_xray.settings import Settings
 
-HERE = Path()
 REFUSED: dict[str, Callable[[Backend], object]] = {
-    "register": lambda backend: backend.register(HERE, model_name="lungs", by="someone"),
-    "models": lambda backend: backend.models(),
-    "approve and reject": lambda backend: backend.set_approval("lungs", 1, "Approved", by="someone", reason="good"),
     "deploy": lambda backend: backend.deploy("lungs", version=1, endpoint="lungs"),
     "predict and serve": lambda backend: backend.predictor("lungs"),
-    "compare with a registered version": lambda backend: backend.fetch("lungs", 1, HERE),
 }
 
 

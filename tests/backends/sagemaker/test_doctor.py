@@ -37,7 +37,7 @@ def connected() -> Aws:
 
 
 def look(**settings: Any) -> dict[str, Check]:
-    own = {"role": ROLE, "image": image_name("us-east-1"), "bucket": shared_emulator().bucket}
+    own = {"role": ROLE, "image": image_name("us-east-1", "train"), "bucket": shared_emulator().bucket}
     return {check.name: check for check in examine(connected(), SageMakerSettings(**own | settings))}
 
 
@@ -64,7 +64,7 @@ def test_the_emulators_account_is_well() -> None:
 
 
 def test_in_the_terminal_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ROLE": ROLE, "IMAGE": image_name("us-east-1"), "BUCKET": "nobody-has-this"}.items():
+    for name, value in {"ROLE": ROLE, "IMAGE": image_name("us-east-1", "train"), "BUCKET": "nobody-has-this"}.items():
         monkeypatch.setenv(f"CXR_SAGEMAKER_{name}", value)
     told = CliRunner().invoke(app, ["doctor", "--backend", "sagemaker"])
     assert told.exit_code == 2
@@ -157,9 +157,9 @@ def test_a_key_that_is_disabled_or_not_there() -> None:
     ("image", "said"),
     [
         ("python:3.11", "Name an image in ECR"),
-        (image_name("eu-west-1"), "Push it to ECR in us-east-1"),
-        (image_name("us-east-1") + "-of-tomorrow", "Push the image to ECR"),
-        (image_name("us-east-1").replace("chest-xray", "nobody"), "Push the image to ECR"),
+        (image_name("eu-west-1", "train"), "Push it to ECR in us-east-1"),
+        (image_name("us-east-1", "train") + "-of-tomorrow", "Push the image to ECR"),
+        (image_name("us-east-1", "train").replace("chest-xray", "nobody"), "Push the image to ECR"),
     ],
 )
 def test_an_image_that_no_job_could_pull(image: str, said: str) -> None:

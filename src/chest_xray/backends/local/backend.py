@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chest_xray.backends.base import ApprovalStatus, Endpoint, ModelVersion
     from chest_xray.backends.local.endpoints import Endpoints
     from chest_xray.backends.local.registry import Registry
-    from chest_xray.backends.local.registry_tags import Decision
+    from chest_xray.backends.registry import Decision
     from chest_xray.bundle import Variant
     from chest_xray.data.prepare.prepare import PrepareReport
     from chest_xray.locations import Location

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-
-from chest_xray.backends.base import ApprovalStatus, GateRecord, ModelVersion
+from chest_xray.backends.base import GateRecord, ModelVersion
+from chest_xray.backends.registry import Decision, gate_record
 from chest_xray.bundle import Bundle
 from chest_xray.promotion.gate import GateVerdict
 
@@ -15,17 +14,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
 DECISION: Final = "decision_"
-
-
-class Decision(BaseModel):
-    """Who set a version's state, when (UTC) and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    status: ApprovalStatus
-    by: str
-    at: AwareDatetime
-    reason: str | None
 
 
 def registration_tags(bundle: Bundle, by: str) -> dict[str, str]:
@@ -79,8 +67,7 @@ def gate_tags(gate: GateVerdict) -> dict[str, str]:
 def _gate_record(tags: dict[str, str]) -> GateRecord | None:
     if "gate_verdict" not in tags:
         return None
-    verdict = GateVerdict.model_validate_json(tags["gate_verdict"])
-    return GateRecord(verdict.outcome, verdict.champion, verdict.summary, verdict.forced, tuple(verdict.reasons))
+    return gate_record(GateVerdict.model_validate_json(tags["gate_verdict"]))
 
 
 def read_decisions(version: MlflowVersion) -> list[Decision]:

@@ -1,4 +1,4 @@
-"""`SageMakerBackend`: films prepared and models trained as SageMaker jobs. The other steps run on this machine."""
+"""`SageMakerBackend`: films prepared, models trained and registered there. The rest runs on this machine."""
 
 # ruff: noqa: ARG002 (what is refused is refused whatever its arguments are)
 from __future__ import annotations
@@ -8,25 +8,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from chest_xray.backends.sagemaker.processing.preparer import Preparer
+from chest_xray.backends.sagemaker.registry.registry import PackageRegistry
 from chest_xray.backends.sagemaker.training.jobs import TrainingJobs
 from chest_xray.errors import SettingsError
 from chest_xray.locations import require_s3
 
 if TYPE_CHECKING:
     from chest_xray.backends.base import ApprovalStatus, Endpoint, ModelVersion
+    from chest_xray.backends.registry import Decision
     from chest_xray.bundle import Variant
     from chest_xray.data.prepare.prepare import PrepareReport
     from chest_xray.locations import Location
     from chest_xray.prediction import Predictor
-    from chest_xray.settings import ProcessingSettings, SageMakerSettings, Settings
+    from chest_xray.settings import HostingSettings, ProcessingSettings, SageMakerSettings, Settings
     from chest_xray.training.config import TrainConfig
 
 
 class SageMakerBackend:
     """A `Backend` whose work is jobs in an AWS account. What it has not got is refused, not run elsewhere."""
 
-    def __init__(self, settings: Settings, sagemaker: SageMakerSettings, processing: ProcessingSettings) -> None:
-        self._processing = processing
+    def __init__(
+        self,
+        settings: Settings,
+        sagemaker: SageMakerSettings,
+        processing: ProcessingSettings,
+        hosting: HostingSettings,
+    ) -> None:
+        self._settings, self._processing = settings, processing
+        self._registry = PackageRegistry(hosting)
         self.jobs = TrainingJobs(settings, sagemaker)
 
     def train(self, data: Location, output: Path, config: TrainConfig) -> Path:
@@ -44,22 +53,28 @@ class SageMakerBackend:
     def register(
         self, bundle: Path, *, model_name: str, by: str, data: Sequence[Path] = (), force: str | None = None
     ) -> ModelVersion:
-        """Refused."""
-        _here_only("register")
+        """Add a bundle as a model package, PendingManualApproval, if the same gate as on a laptop lets it in."""
+        from chest_xray.backends.register import register
+
+        return register(self._registry, self._settings, bundle, model_name=model_name, by=by, data=data, force=force)
 
     def fetch(self, model_name: str, version: int, into: Path) -> Path:
-        """Refused."""
-        _here_only("compare with a registered version")
+        """Copy a version's bundle below the folder `into`; returns where."""
+        return self._registry.fetch(model_name, version, into)
 
     def models(self, model_name: str | None = None) -> list[ModelVersion]:
-        """Refused."""
-        _here_only("models")
+        """Every version of one model or of all, newest last."""
+        return self._registry.models(model_name)
+
+    def decisions(self, model_name: str, version: int) -> list[Decision]:
+        """Every decision on a version, oldest first."""
+        return self._registry.decisions(model_name, version)
 
     def set_approval(
         self, model_name: str, version: int, status: ApprovalStatus, *, by: str, reason: str | None
     ) -> ModelVersion:
-        """Refused."""
-        _here_only("approve and reject")
+        """Decide on a version."""
+        return self._registry.set_approval(model_name, version, status, by=by, reason=reason)
 
     def deploy(
         self, model_name: str, *, version: int | None, endpoint: str, variant: Variant | None = None

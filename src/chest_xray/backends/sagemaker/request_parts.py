@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from chest_xray.errors import SettingsError
-from chest_xray.settings import JobSettings
+from chest_xray.settings import AwsSettings, JobSettings
 
 
 def needed(name: str, value: str | None) -> str:
-    """A setting without which there is no job.
+    """A setting without which there is no request.
 
     Raises:
         SettingsError: it is not set.
     """
     if value is None:
-        raise SettingsError(f"A job on SageMaker needs --{name} or CXR_SAGEMAKER_{name.upper()}; neither is set.")
+        variable = f"CXR_SAGEMAKER_{name.replace('-', '_').upper()}"
+        raise SettingsError(f"SageMaker needs --{name} or {variable}; neither is set.")
     return value
 
 
@@ -30,7 +31,7 @@ def pairs(name: str, values: tuple[str, ...]) -> dict[str, str]:
     return {key: value for key, _, value in split}
 
 
-def tags(settings: JobSettings) -> list[dict[str, str]]:
+def tags(settings: AwsSettings) -> list[dict[str, str]]:
     """A request's Tags."""
     return [{"Key": key, "Value": value} for key, value in pairs("tags", settings.tags).items()]
 

@@ -81,6 +81,12 @@ class Store:
         self._aws.call("s3", "put_object", Bucket=self._bucket, Key=key, Body=content, **self._encryption())
         return prefix
 
+    def write(self, content: bytes, uri: str) -> None:
+        """Put bytes at an address."""
+        parts = urlsplit(uri)
+        key = parts.path.lstrip("/")
+        self._aws.call("s3", "put_object", Bucket=parts.netloc, Key=key, Body=content, **self._encryption())
+
     def download(self, uri: str, to: Path) -> None:
         """Fetch an object into a file."""
         parts = urlsplit(uri)

@@ -27,6 +27,8 @@ _LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvent
 _JOBS: Final = (
     "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
     "sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob",
+    "sagemaker:CreateModelPackageGroup", "sagemaker:ListModelPackageGroups", "sagemaker:ListModelPackages",
+    "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage",
 )  # fmt: skip
 
 
@@ -55,7 +57,7 @@ def check_role_may(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
 
 
 def check_caller(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
-    """Create, follow and stop jobs, pass the role, read and write the bucket, and read the log."""
+    """Create, follow and stop jobs, register models, pass the role, read and write the bucket, and read the log."""
     asked = _storage(settings) | {"*": [*_JOBS, "logs:GetLogEvents", "logs:DescribeLogStreams"]}
     if settings.role is not None:
         asked[settings.role] = ["iam:PassRole"]
