@@ -97,7 +97,7 @@ endef
 lock: $(STAMP) ## Resolve the dependencies anew into locks/
 	$(BIN)/uv lock --upgrade
 	$(call export_lock,serve,--extra dicom)
-	$(call export_lock,train,--extra train --extra dicom)
+	$(call export_lock,train,--extra train --extra dicom --extra tracking)
 	$(call export_lock,dev,--extra dev)
 	$(call export_lock,node,--only-group node)
 	$(call export_lock,build,--only-group build)

@@ -145,6 +145,9 @@ class SageMakerSettings(JobSettings):
     input_mode: Literal["File", "FastFile"] = Field(
         default="File", description="`File` copies the data first, `FastFile` reads them as they are needed."
     )
+    mlflow_arn: str | None = Field(
+        default=None, description="ARN of the MLflow App or tracking server that records runs; unset: only the job."
+    )
     usd_per_hour: float | None = Field(
         default=None, gt=0, description="On-demand price of an instance, to tell what a job cost."
     )

@@ -6,6 +6,7 @@ import tarfile
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.support.emulators import ROLE, ended, log_lines, shell_job, spot, states, wait_until
 
 from chest_xray.emulator.server import Emulator
@@ -249,3 +250,14 @@ def test_a_bucket_elsewhere_is_refused(sagemaker: Any, s3: Any) -> None:
         sagemaker.create_training_job(
             **shell_job("elsewhere", "true", OutputDataConfig={"S3OutputPath": "s3://far-away/out"}, RoleArn=ROLE)
         )
+
+
+def test_a_jobs_experiment_must_be_there_and_is_made_once(sagemaker: Any) -> None:
+    job = shell_job("of-a-study", "true", ExperimentConfig={"ExperimentName": "study"})
+    with pytest.raises(ClientError, match="Experiment study does not exist"):
+        sagemaker.create_training_job(**job)
+    sagemaker.create_experiment(ExperimentName="study")
+    with pytest.raises(ClientError, match="must be unique"):
+        sagemaker.create_experiment(ExperimentName="study")
+    sagemaker.create_training_job(**job)
+    assert ended(sagemaker, "of-a-study")["ExperimentConfig"] == {"ExperimentName": "study"}

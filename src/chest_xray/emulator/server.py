@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from chest_xray.emulator.account import ROLE, bucket_name, furnish, image_name
 from chest_xray.emulator.gate import Gate, Throttle
-from chest_xray.emulator.operations import limits, registry
+from chest_xray.emulator.operations import experiments, limits, registry
 from chest_xray.emulator.operations.processing import ProcessingOperations
 from chest_xray.emulator.operations.training import TrainingOperations
 from chest_xray.emulator.runtime import Images, Pace, Runtime
@@ -99,6 +99,7 @@ class Emulator:
         self._processing.install()
         limits.install()
         registry.install()
+        experiments.install()
         threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True).start()
         furnish(self.connect, self.region, self._key)
         return self

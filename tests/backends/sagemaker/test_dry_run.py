@@ -38,8 +38,9 @@ def test_nobody_has_to_answer(data: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     done = train(data, tmp_path / "run", "--backend", "sagemaker", "--dry-run", "--use-spot", "--job-name", "planned")
     assert done.exit_code == 0, done.output
-    *uploads, job = json.loads(done.stdout)
+    *uploads, experiment, job = json.loads(done.stdout)
     assert {upload["operation"] for upload in uploads} == {"PutObject"}
+    assert experiment["operation"] == "CreateExperiment"
     assert (job["service"], job["operation"]) == ("sagemaker", "CreateTrainingJob")
     assert job["request"]["TrainingJobName"] == "planned"
     assert job["request"]["EnableManagedSpotTraining"] is True
@@ -52,8 +53,9 @@ def test_the_uploads_are_those_that_follow(data: Path, tmp_path: Path) -> None:
     weights = tmp_path / "first.safetensors"
     weights.write_bytes(b"not read here")
     options = ("--init", str(weights), "--prefix", "planned", "--dry-run", "--backend", "sagemaker")
-    *uploads, job = json.loads(train(data, tmp_path / "run", *options).stdout)
+    *uploads, experiment, job = json.loads(train(data, tmp_path / "run", *options).stdout)
     assert below("planned/") == {}
+    assert experiment["request"]["ExperimentName"] == job["request"]["ExperimentConfig"]["ExperimentName"]
     store = Store(Aws("us-east-1"), bucket, "planned", None)
     Inputs.read(data, TrainConfig(epochs=1, init=str(weights)), Settings(), store).upload(store)
     assert below("planned/") == {upload["to"]: upload["bytes"] for upload in uploads}

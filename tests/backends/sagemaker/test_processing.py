@@ -9,6 +9,7 @@ from tests.support.emulators import client, ended_processing, shared_emulator, v
 from tests.support.nih_folders import write_nih_folder
 from tests.support.processes import run_cxr
 
+from chest_xray.backends.sagemaker.experiments import make_experiment
 from chest_xray.backends.sagemaker.processing.preparer import Preparer
 from chest_xray.data.prepare.prepare import prepare_data
 from chest_xray.errors import DataError, JobStoppedError, SettingsError
@@ -109,9 +110,10 @@ def test_a_job_that_was_begun_is_followed_and_one_that_failed_is_tried_again(fil
     source = put(films, "again/nih")
     output = S3Prefix(source.bucket, "again/shards")
     first = preparer()
-    (planned,) = [step for step in first.plan(source, output, image_size=32) if step["service"] == "sagemaker"]
+    *_, planned = first.plan(source, output, image_size=32)
     name = planned["request"]["ProcessingJobName"]
     # As a kill between two calls leaves it: the job is there, its inputs are not.
+    make_experiment(first._aws)
     client("sagemaker").create_processing_job(**planned["request"])
     assert ended_processing(client("sagemaker"), name)["ProcessingJobStatus"] == "Failed"
     first.prepare(source, output, image_size=32)
@@ -163,13 +165,15 @@ def test_a_dry_run_prints_requests_and_writes_nothing(films: Path, preparer: Any
     source = put(films, "dry/nih")
     output = S3Prefix(source.bucket, "dry/shards")
     plan = preparer(2).plan(source, output, image_size=32)
-    assert [step["operation"] for step in plan] == ["PutObject"] * 3 + ["CreateProcessingJob"] * 2
-    decode, assemble = (step["request"] for step in plan[3:])
+    assert [step["operation"] for step in plan] == ["PutObject"] * 3 + ["CreateExperiment"] + [
+        "CreateProcessingJob"
+    ] * 2
+    decode, assemble = (step["request"] for step in plan[4:])
     assert decode["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 2
     assert assemble["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 1
     assert decode["AppSpecification"]["ContainerArguments"][:2] == ["prepare-data", "decode"]
     client("s3").put_object(Bucket=source.bucket, Key="dry/nih/images/00000001_000.png", Body=b"another film")
     other = preparer(2).plan(source, output, image_size=32)
-    assert other[3]["request"]["Environment"] != decode["Environment"]  # other content is another request
+    assert other[4]["request"]["Environment"] != decode["Environment"]  # other content is another request
     assert not objects(output)
     assert not client("sagemaker").list_processing_jobs(NameContains="dry")["ProcessingJobSummaries"]

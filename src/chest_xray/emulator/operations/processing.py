@@ -15,6 +15,7 @@ from moto.sagemaker.utils import arn_formatter
 from chest_xray.emulator.jobs.processing_job import RUNNING, ProcessingJob
 from chest_xray.emulator.jobs.processing_run import ProcessingRun
 from chest_xray.emulator.operations.checks import check_bucket, hold_to_service_model, refuse
+from chest_xray.emulator.operations.experiments import check_experiment
 from chest_xray.emulator.runtime import OPT_ML, Images, Runtime
 
 
@@ -51,6 +52,7 @@ class ProcessingOperations:
         request = json.loads(response.body)
         hold_to_service_model("CreateProcessingJob", request)
         _check(request, self._runtime.images, self._runtime.connect("s3", response.region), response.region)
+        check_experiment(request, response.sagemaker_backend.experiments)
         name = request["ProcessingJobName"]
         jobs: dict[str, Any] = response.sagemaker_backend.processing_jobs
         arn = arn_formatter("processing-job", name.lower(), response.current_account, response.region)

@@ -14,6 +14,7 @@ from moto.sagemaker.utils import arn_formatter
 from chest_xray.emulator.jobs.training_job import RUNNING, TrainingJob
 from chest_xray.emulator.jobs.training_run import TrainingRun
 from chest_xray.emulator.operations.checks import hold_to_service_model
+from chest_xray.emulator.operations.experiments import check_experiment
 from chest_xray.emulator.operations.training_checks import check_training_request
 from chest_xray.emulator.runtime import Runtime
 
@@ -61,6 +62,7 @@ class TrainingOperations:
         hold_to_service_model("CreateTrainingJob", request)
         storage = self._runtime.connect("s3", response.region)
         check_training_request(request, self._runtime.images, storage, response.region)
+        check_experiment(request, response.sagemaker_backend.experiments)
         name = request["TrainingJobName"]
         jobs: dict[str, Any] = response.sagemaker_backend.training_jobs
         arn = arn_formatter("training-job", name.lower(), response.current_account, response.region)

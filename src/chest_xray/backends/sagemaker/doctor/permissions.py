@@ -26,7 +26,7 @@ _IN_VPC: Final = (
 _LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "cloudwatch:PutMetricData")
 _JOBS: Final = (
     "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
-    "sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob",
+    "sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob", "sagemaker:CreateExperiment",
     "sagemaker:CreateModelPackageGroup", "sagemaker:ListModelPackageGroups", "sagemaker:ListModelPackages",
     "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage",
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chest_xray.backends.sagemaker.aws import PATIENT, Aws
 from chest_xray.backends.sagemaker.causes import describe_failure
 from chest_xray.backends.sagemaker.doctor.network import require_network
+from chest_xray.backends.sagemaker.experiments import experiment_request, make_experiment
 from chest_xray.backends.sagemaker.follow import ENDED, PROCESSING, follow
 from chest_xray.backends.sagemaker.names import LONGEST, legal
 from chest_xray.backends.sagemaker.processing.request import (
@@ -76,6 +77,7 @@ class Preparer:
         requests = self._requests(store, found, output, work)
         require_network(self._aws, self._settings)
         self._put_inputs(store, found)
+        make_experiment(self._aws)
         seconds = [self._run(request, store) for request in requests]
         report = report_of(json.loads(store.read(str(output / DATASET_FILE))), output, len(found.films) / seconds[0])
         self._check_shards(store, output)
@@ -97,6 +99,7 @@ class Preparer:
         requests = self._requests(store, found, output, self._work(found, image_size))
         return [
             *puts,
+            {"service": "sagemaker", "operation": "CreateExperiment", "request": experiment_request()},
             *({"service": "sagemaker", "operation": "CreateProcessingJob", "request": request} for request in requests),
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from chest_xray.backends.sagemaker.experiments import experiment_config
 from chest_xray.backends.sagemaker.request_parts import needed, pairs, tags, vpc_config
 from chest_xray.backends.sagemaker.rules import (
     buckets_have_legal_names,
@@ -85,6 +86,7 @@ def processing_request(
         "ProcessingResources": {"ClusterConfig": cluster},
         "StoppingCondition": {"MaxRuntimeInSeconds": min(round(settings.max_hours * 3600), _MOST_SECONDS)},
         "Environment": {"CXR_SOURCE_SHA256": work.source_digest} | pairs("environment", settings.environment),
+        "ExperimentConfig": experiment_config(name),
         "Tags": tags(settings),
     }
     if (vpc := vpc_config(settings)) is not None:

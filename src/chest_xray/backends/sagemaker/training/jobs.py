@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chest_xray.backends.sagemaker.aws import PATIENT, Aws
 from chest_xray.backends.sagemaker.causes import describe_failure
 from chest_xray.backends.sagemaker.doctor.network import require_network
+from chest_xray.backends.sagemaker.experiments import experiment_request, make_experiment
 from chest_xray.backends.sagemaker.follow import ENDED, TRAINING, follow
 from chest_xray.backends.sagemaker.names import check_job_name, generate_job_name, next_name
 from chest_xray.backends.sagemaker.request_parts import needed
@@ -104,13 +105,18 @@ class TrainingJobs:
         """
         inputs = Inputs.read(data, config, self._settings, self._store(""))
         store, request = self._prepare(inputs, run)
-        return [*inputs.plan(store), {"service": "sagemaker", "operation": "CreateTrainingJob", "request": request}]
+        return [
+            *inputs.plan(store),
+            {"service": "sagemaker", "operation": "CreateExperiment", "request": experiment_request()},
+            {"service": "sagemaker", "operation": "CreateTrainingJob", "request": request},
+        ]
 
     def _create(self, inputs: Inputs, run: Path) -> JobEntry:
         store, request = self._prepare(inputs, run)
         store.check_bucket()
         require_network(self._aws, self._sagemaker)
         inputs.upload(store)
+        make_experiment(self._aws)
         return self._submit(request, run, inputs.config, inputs.data_hash)
 
     def _prepare(self, inputs: Inputs, run: Path) -> tuple[Store, dict[str, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chest_xray.backends.sagemaker.experiments import experiment_config
 from chest_xray.backends.sagemaker.request_parts import needed, pairs, tags, vpc_config
-from chest_xray.settings import SageMakerSettings
+from chest_xray.settings import DEFAULT_MODEL, SageMakerSettings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.container import CHANNEL, CONFIG_CHANNEL, INIT_CHANNEL
 
@@ -50,10 +51,6 @@ def training_request(
     Raises:
         SettingsError: role, image or bucket is not set.
     """
-    seconds = round(settings.max_hours * 3600)
-    stop = {"MaxRuntimeInSeconds": seconds}
-    if settings.use_spot or settings.max_wait_hours is not None:
-        stop["MaxWaitTimeInSeconds"] = round((settings.max_wait_hours or 2 * settings.max_hours) * 3600)
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
@@ -70,12 +67,17 @@ def training_request(
             "InstanceCount": settings.instance_count,
             "VolumeSizeInGB": settings.volume_gb,
         },
-        "StoppingCondition": stop,
+        "StoppingCondition": _stopping_condition(settings),
         "EnableManagedSpotTraining": settings.use_spot,
         "CheckpointConfig": {"S3Uri": places.checkpoints},
         "Environment": {"CXR_DATA_HASH": data_hash} | pairs("environment", settings.environment),
+        "ExperimentConfig": experiment_config(name),
         "Tags": tags(settings),
     }
+    if settings.mlflow_arn is not None:
+        request["MlflowConfig"] = _mlflow_config(name, settings.mlflow_arn)
+        # What the container itself records goes there too: curves by epoch, artifacts, parameters.
+        request["Environment"].setdefault("CXR_MLFLOW_TRACKING_URI", settings.mlflow_arn)
     if settings.kms_key is not None:
         request["OutputDataConfig"]["KmsKeyId"] = settings.kms_key
         request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
@@ -85,6 +87,17 @@ def training_request(
         file = places.imagenet.rsplit("/", 1)[-1]
         request["Environment"]["CXR_IMAGENET_WEIGHTS"] = f"/opt/ml/input/data/{IMAGENET_CHANNEL}/{file}"
     return request
+
+
+def _mlflow_config(run: str, arn: str) -> dict[str, str]:
+    return {"MlflowResourceArn": arn, "MlflowExperimentName": DEFAULT_MODEL, "MlflowRunName": run}
+
+
+def _stopping_condition(settings: SageMakerSettings) -> dict[str, int]:
+    stop = {"MaxRuntimeInSeconds": round(settings.max_hours * 3600)}
+    if settings.use_spot or settings.max_wait_hours is not None:
+        stop["MaxWaitTimeInSeconds"] = round((settings.max_wait_hours or 2 * settings.max_hours) * 3600)
+    return stop
 
 
 def resumed_request(name: str, job: dict[str, Any], *, on_demand: bool = False) -> dict[str, Any]:
