@@ -28,7 +28,7 @@ DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast parts fuzz lint format bench lock image
+.PHONY: help setup demo demo-aws test test-fast parts fuzz lint format bench lock image
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ $(NODE_STAMP): package.json package-lock.json locks/node.txt | $(STAMP)
 
 demo: $(STAMP) ## From phantom radiographs to a served model, in ten minutes on two cores
 	@CXR="$(BIN)/cxr" DEMO="$(DEMO)" IMAGES="$(DEMO_IMAGES)" SERVE="$(DEMO_SERVE)" FLAGS="$(DEMO_FLAGS)" sh scripts/demo.sh
+
+demo-aws: $(STAMP) ## The same over SageMaker, on the emulator: S3, two instances, spot, the registry
+	@CXR="$(BIN)/cxr" DEMO="$(DEMO)-aws" sh scripts/demo_aws.sh
 
 test: $(STAMP) $(if $(ARGS),,parts) ## Run all tests, or a part: make test ARGS="tests/images -k dicom"
 	@$(PYTEST) $(ARGS)

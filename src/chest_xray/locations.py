@@ -67,7 +67,7 @@ def require_s3(place: Location, what: str) -> S3Prefix:
     """
     if isinstance(place, Path):
         raise SettingsError(
-            f"{what} is {place}, a folder of this machine, and SageMaker reads and writes S3: copy it there "
-            f"(aws s3 sync) and give s3://BUCKET/PREFIX, or leave --backend out."
+            f"{what} is {place}, a folder of this machine, and SageMaker writes to S3: give s3://BUCKET/PREFIX, or "
+            "leave --backend out."
         )
     return place

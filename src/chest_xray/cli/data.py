@@ -57,7 +57,8 @@ def download_nih(
 @optional_options_from(ProcessingSettings, "processing", panel="With --backend sagemaker; CXR_SAGEMAKER_* by default")
 def prepare_data(
     source: Annotated[
-        str, typer.Option(help="NIH-format folder, unpacked or with its archives; on SageMaker s3://BUCKET/PREFIX.")
+        str,
+        typer.Option(help="NIH-format folder, unpacked or with its archives; on SageMaker also s3://BUCKET/PREFIX."),
     ],
     output: Annotated[str, typer.Option(help="Folder for shards and index; on SageMaker s3://BUCKET/PREFIX.")],
     processing: dict[str, Any],

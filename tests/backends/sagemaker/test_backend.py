@@ -30,10 +30,10 @@ def test_options_of_sagemaker_for_this_machine_are_refused(tmp_path: Path) -> No
         get_backend(Settings(home=tmp_path), {"use_spot": True, "instance_type": "ml.g5.xlarge"})
 
 
-def test_folders_of_this_machine_are_not_prepared_there(tmp_path: Path) -> None:
+def test_shards_are_not_written_to_this_machine_from_there(tmp_path: Path) -> None:
     backend = get_backend(Settings(home=tmp_path, backend="sagemaker"))
-    with pytest.raises(SettingsError, match=r"--source is \S+, a folder of this machine, .*aws s3 sync"):
-        backend.prepare(tmp_path, S3Prefix("films", "out"), image_size=32, workers=None)
+    with pytest.raises(SettingsError, match=r"--output is \S+, a folder of this machine, and SageMaker writes to S3"):
+        backend.prepare(S3Prefix("films", "in"), tmp_path, image_size=32, workers=None)
     with pytest.raises(SettingsError, match="--workers is for this machine"):
         backend.prepare(S3Prefix("films", "in"), S3Prefix("films", "out"), image_size=32, workers=1)
     with pytest.raises(SettingsError, match="s3://films/in, in S3: add --backend sagemaker"):

@@ -47,9 +47,10 @@ def only_job(bucket_prefix: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_on_spot_with_a_reclaim_the_weights_are_those_of_training_here(data: Path, tmp_path: Path) -> None:
+def test_a_job_on_spot_says_what_became_of_it_and_leaves_a_run(data: Path, tmp_path: Path) -> None:
+    """That its weights are those of training here is what tests/emulator/test_demo.py shows."""
     env = variables(tmp_path / "home")
-    cloud, local = tmp_path / "reclaimed", tmp_path / "local"
+    cloud = tmp_path / "reclaimed"
     spot = ("--backend", "sagemaker", "--instance-type", "ml.g4dn.xlarge", "--use-spot", "--usd-per-hour", "0.7")
     process = start(env, *spot, "--data", data, "--output", cloud, *OPTIONS)
     lines = []
@@ -60,12 +61,9 @@ def test_on_spot_with_a_reclaim_the_weights_are_those_of_training_here(data: Pat
     _, err = process.communicate(timeout=300)
     err = "".join(lines) + err
     assert process.returncode == 0, err
-    code, said = run(env, "--data", data, "--output", local, *OPTIONS)
-    assert code == 0, said
-    assert RunFolder(cloud).weights.read_bytes() == RunFolder(local).weights.read_bytes()
-    assert RunFolder(cloud).record().history == RunFolder(local).record().history
-    left = {str(p.relative_to(cloud)) for p in cloud.rglob("*") if p.is_file()}
-    assert left - {"job.json"} == {str(p.relative_to(local)) for p in local.rglob("*") if p.is_file()}
+    assert len(RunFolder(cloud).record().history) == 2
+    left = {str(path.relative_to(cloud)) for path in cloud.rglob("*") if path.is_file()}
+    assert {"job.json", "model/training.json", "model/weights.safetensors"} <= left
     _check_job(only_job("reclaimed"), err, data)
     code, said = run(env, *spot, "--data", data, "--output", cloud, *OPTIONS)
     assert (code, "nothing to do" in said) == (0, True)

@@ -43,12 +43,10 @@ class SageMakerBackend:
         return self.jobs.train(data, output, config)
 
     def prepare(self, source: Location, output: Location, *, image_size: int, workers: int | None) -> PrepareReport:
-        """Make shards of an NIH-format prefix of S3, by processing jobs; their instances use all their processors."""
+        """Make shards by processing jobs, whose instances use all their processors; a folder is copied to S3 first."""
         if workers is not None:
             raise SettingsError("--workers is for this machine; on SageMaker give --instance-type or --instance-count.")
-        preparer = Preparer(self._processing)
-        places = require_s3(source, "--source"), require_s3(output, "--output")
-        return preparer.prepare(*places, image_size=image_size)
+        return Preparer(self._processing).prepare(source, require_s3(output, "--output"), image_size=image_size)
 
     def register(
         self, bundle: Path, *, model_name: str, by: str, data: Sequence[Path] = (), force: str | None = None

@@ -81,14 +81,14 @@ def _decode(root: Path, manifest: Manifest, settings: PackSettings) -> None:
     films = root / "processing" / "input" / FILMS
     host = _host(root)
     if not any(path.is_file() for path in films.rglob("*")):
-        say(f"{host}: no films for this host.")
+        say("No films for this host.")
         return
     images = find_images(films)
     wanted = frozenset(entry.image for entry in manifest.entries)
     total = len(images.archives) or len(wanted & images.files.keys())
-    with progress(f"{host} decodes", total, "archives" if images.archives else "images") as advance:
+    with progress("Decoding", total, "archives" if images.archives else "images") as advance:
         decoded = write_parts(images, wanted, settings, host, advance)
-    say(f"{host}: {decoded} films decoded.")
+    say(f"{decoded} films decoded.")
 
 
 def _host(root: Path) -> str:

@@ -19,7 +19,7 @@ from chest_xray.backends.sagemaker.processing.request import (
     check_processing_request,
     processing_request,
 )
-from chest_xray.backends.sagemaker.processing.source import Source
+from chest_xray.backends.sagemaker.processing.source import Source, copy_source
 from chest_xray.backends.sagemaker.request_parts import needed
 from chest_xray.backends.sagemaker.store import Store
 from chest_xray.console import say
@@ -35,7 +35,7 @@ from chest_xray.data.prepare.prepare import (
 )
 from chest_xray.data.shards import DATASET_FILE
 from chest_xray.errors import CloudError, DataError, JobStoppedError
-from chest_xray.locations import S3Prefix, read_location, require_s3
+from chest_xray.locations import Location, S3Prefix, read_location, require_s3
 
 if TYPE_CHECKING:
     from chest_xray.data.prepare.prepare import PrepareReport
@@ -56,8 +56,8 @@ class Preparer:
         self._settings, self._shard_bytes = settings, shard_bytes
         self._aws = aws or Aws(settings.region)
 
-    def prepare(self, source: S3Prefix, output: S3Prefix, *, image_size: int) -> PrepareReport:
-        """Make shards of an NIH-format prefix below `output`.
+    def prepare(self, source: Location, output: S3Prefix, *, image_size: int) -> PrepareReport:
+        """Make shards of an NIH-format prefix, or of a folder that is copied to the bucket first, below `output`.
 
         Raises:
             SettingsError: a setting is missing, or a request breaks one of AWS's rules: no job was made.
@@ -67,8 +67,10 @@ class Preparer:
         """
         check_options(image_size, None, _VALIDATION_FRACTION)
         store = self._store()
-        for bucket in (source.bucket, output.bucket):
-            store.check_bucket(bucket)
+        store.check_bucket(output.bucket)
+        if isinstance(source, Path):
+            source = copy_source(store, source, _VALIDATION_FRACTION)
+        store.check_bucket(source.bucket)
         found = Source.read(store, source, _VALIDATION_FRACTION)
         work = self._work(found, image_size)
         if self._is_finished(store, output, found, work):

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from chest_xray.data.nih import TABLE_FILES, Manifest, choose_images, read_nih
+from chest_xray.locations import S3Prefix, read_location, require_s3
 
 if TYPE_CHECKING:
     from chest_xray.backends.sagemaker.store import Store
-    from chest_xray.locations import S3Prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,17 @@ class Source:
     def name(self) -> str:
         """The last part of its prefix."""
         return PurePosixPath(self.place.key).name or self.place.bucket
+
+
+def copy_source(store: Store, folder: Path, validation_fraction: float) -> S3Prefix:
+    """Copy an NIH folder's tables and films to S3, under what they are made of; what is there already stays.
+
+    Raises:
+        DataError: it is no NIH folder, or contradicts itself: nothing was copied.
+    """
+    manifest = read_nih(folder, validation_fraction=validation_fraction)
+    films = [Path(path) for path in manifest.images.files.values()] or list(manifest.images.archives)
+    tables = [folder / name for name in TABLE_FILES if (folder / name).is_file()]
+    files = {path.relative_to(folder).as_posix(): path for path in (*tables, *films)}
+    place = read_location(store.upload(files, "films", manifest.fingerprint[:16], what="films"))
+    return require_s3(place, "The bucket")
