@@ -28,7 +28,7 @@ DEMO_FLAGS := --epochs 4 --batch-size 16 --learning-rate 0.002 --ema-decay 0.99 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-aws test test-fast parts fuzz lint format bench lock image
+.PHONY: help setup demo demo-aws test test-fast parts fuzz lint format bench lock image synth
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.emulator
+
+synth: $(STAMP) ## Write the CloudFormation templates of all stages to cdk.out: make synth MODE=private
+	@$(BIN)/python -m infrastructure.app --out cdk.out $(if $(MODE),--mode $(MODE))
 
 image: ## Build the images chest-xray:serve and chest-xray:train, with docker, podman or buildah
 	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: none was found." >&2; exit 2; }

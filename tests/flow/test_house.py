@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.processes import ROOT
 
-FOLDERS = ("src", "tests", "benchmarks")
+FOLDERS = ("src", "tests", "benchmarks", "infrastructure")
 MOST_FILES = 20
 MOST_LINES = 50
 
