@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
+import pytest
 from tests.infrastructure.conftest import Template
 
 from chest_xray.backends.sagemaker.doctor import permissions
+from chest_xray.settings import SageMakerSettings
 
 # Actions for which AWS's service authorization reference has no resource.
 WITHOUT_RESOURCE = {
@@ -19,6 +22,8 @@ WITHOUT_RESOURCE = {
     "ec2:DescribeVpcs",
     "ecr:GetAuthorizationToken",
 }
+ACCOUNTS = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}
+KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-1111-1111-111111111111"
 JOBS = ("training", "processing", "monitor", "serving")
 
 
@@ -108,7 +113,7 @@ def test_a_workflow_is_let_in_by_both_forms_of_its_environments_subject_and_by_n
 
 
 def test_sagemaker_takes_a_role_for_this_account_only(template: Template) -> None:
-    account = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}[template.stage]
+    account = ACCOUNTS[template.stage]
     for purpose in (*JOBS, "mlflow"):
         (trust,) = role(template, purpose)["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "sagemaker.amazonaws.com"}
@@ -123,13 +128,61 @@ def test_the_boundary_holds_every_role_that_works_and_lets_it_do_its_work(templa
     assert not {action for action in limit if action.startswith(("iam:", "cloudtrail:", "sts:"))}
 
 
-def test_the_training_role_may_do_all_that_the_doctor_asks_of_it(private: Template) -> None:
-    asked = {
-        *permissions._LOGS, *permissions._IN_VPC,
-        "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:GetAuthorizationToken",
-        "kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant", "s3:ListBucket", "s3:GetObject", "s3:PutObject",
-    }  # fmt: skip
-    assert asked <= actions(private, "training")
+def literal(template: Template, value: Any) -> str:
+    """An ARN, with the template's own references put in."""
+    if isinstance(value, str):
+        return value
+    made = template.body["Resources"][value["Fn::GetAtt"][0]]
+    return f"arn:aws:s3:::{made['Properties']['BucketName']}" if made["Type"] == "AWS::S3::Bucket" else KEY
+
+
+def fulfilled(conditions: dict[str, dict[str, Any]]) -> bool:
+    """Whether a job's request, as the doctor describes it, meets a statement's conditions."""
+    return all(
+        any(fnmatchcase(permissions.CONTEXT[key][1], pattern) for pattern in listed(patterns))
+        for tests in conditions.values()
+        for key, patterns in tests.items()
+    )
+
+
+def allowed(template: Template, role: str, action: str, resource: str) -> bool:
+    name = f"chest-xray-{template.stage}-{role}"
+    return any(
+        action in listed(one["Action"])
+        and any(fnmatchcase(resource, literal(template, pattern)) for pattern in listed(one["Resource"]))
+        and fulfilled(one.get("Condition", {}))
+        for found, one in statements(template, "Allow")
+        if found == name
+    )
+
+
+@pytest.mark.parametrize("role", ["training", "boundary"])
+def test_the_training_role_may_do_all_that_the_doctor_asks_of_it(private: Template, role: str) -> None:
+    account = ACCOUNTS[private.stage]
+    settings = SageMakerSettings(
+        role=f"arn:aws:iam::{account}:role/chest-xray-{private.stage}-training",
+        image=f"{account}.dkr.ecr.us-east-1.amazonaws.com/chest-xray:train",
+        bucket=f"chest-xray-{private.stage}-data-{account}-us-east-1",
+        kms_key=KEY,
+        subnets=("subnet-1", "subnet-2"),
+        security_groups=("sg-1",),
+    )
+    asked = permissions.asked_of_role(settings, "us-east-1")
+    assert sum(map(len, asked.values())) > 20
+    refused = [
+        (action, resource)
+        for resource, actions in asked.items()
+        for action in actions
+        if not allowed(private, role, action, resource)
+    ]
+    assert refused == []
+
+
+def test_the_training_role_may_not_read_what_is_not_its_own(private: Template) -> None:
+    account = ACCOUNTS[private.stage]
+    for purpose in ("captures", "trail", "access-logs"):
+        objects = f"arn:aws:s3:::chest-xray-{private.stage}-{purpose}-{account}-us-east-1/chest-xray/one"
+        assert not allowed(private, "training", "s3:GetObject", objects)
 
 
 def test_the_training_role_reads_and_writes_below_the_prefix_that_cxr_uses(template: Template) -> None:

@@ -12,24 +12,35 @@ from urllib.parse import unquote
 
 from chest_xray.backends.sagemaker.doctor.places import needed
 from chest_xray.backends.sagemaker.ecr import read_image
+from chest_xray.backends.sagemaker.follow import TRAINING
 
 if TYPE_CHECKING:
     from chest_xray.backends.sagemaker.aws import Aws
     from chest_xray.settings import SageMakerSettings
 
 _SERVICE: Final = "sagemaker.amazonaws.com"
-_IN_VPC: Final = (
-    "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
+_DESCRIBE: Final = (
     "ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
 )  # fmt: skip
-_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "cloudwatch:PutMetricData")
+_INTERFACES: Final = (
+    "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
+)  # fmt: skip
+_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 _JOBS: Final = (
     "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
     "sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob", "sagemaker:CreateExperiment",
     "sagemaker:CreateModelPackageGroup", "sagemaker:ListModelPackageGroups", "sagemaker:ListModelPackages",
     "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage",
 )  # fmt: skip
+
+
+# What a policy may ask of a request: the service that a role is passed to, the metrics' namespace, whom a grant is for.
+CONTEXT: Final = {
+    "iam:PassedToService": ("string", _SERVICE),
+    "cloudwatch:namespace": ("string", TRAINING.log_group),
+    "kms:GrantIsForAWSResource": ("boolean", "true"),
+}
 
 
 def check_role(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
@@ -44,7 +55,14 @@ def check_role(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
 
 def check_role_may(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
     """Read and write the bucket, pull the image, log, and use the key and the VPC where there are any."""
-    asked = _storage(settings) | {"*": list(_LOGS)}
+    return _simulated(aws, needed("role", settings.role), asked_of_role(settings, aws.region), "the role")
+
+
+def asked_of_role(settings: SageMakerSettings, region: str) -> dict[str, list[str]]:
+    """The actions that a job needs, by resource; `*` where AWS has no resource."""
+    account = needed("role", settings.role).split(":")[4]
+    group = f"arn:aws:logs:{region}:{account}:log-group:{TRAINING.log_group}:*"
+    asked = _storage(settings) | {group: list(_LOGS), "*": ["cloudwatch:PutMetricData"]}
     if settings.image is not None and (image := read_image(settings.image)) is not None:
         repository = f"arn:aws:ecr:{image.region}:{image.account}:repository/{image.repository}"
         asked[repository] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -52,8 +70,11 @@ def check_role_may(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
     if settings.kms_key is not None and settings.kms_key.startswith("arn:"):
         asked[settings.kms_key] = ["kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"]
     if settings.subnets:
-        asked["*"].extend(_IN_VPC)
-    return _simulated(aws, needed("role", settings.role), asked, "the role")
+        asked["*"].extend(_DESCRIBE)
+        asked[f"arn:aws:ec2:{region}:{account}:network-interface/*"] = list(_INTERFACES)
+        for kind, names in {"subnet": settings.subnets, "security-group": settings.security_groups}.items():
+            asked |= {f"arn:aws:ec2:{region}:{account}:{kind}/{name}": [_INTERFACES[0]] for name in names}
+    return asked
 
 
 def check_caller(aws: Aws, settings: SageMakerSettings) -> tuple[str, str]:
@@ -86,7 +107,8 @@ def _simulated(aws: Aws, principal: str, asked: Mapping[str, Sequence[str]], who
             ActionNames=list(actions),
             ResourceArns=[resource],
             ContextEntries=[
-                {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [_SERVICE], "ContextKeyType": "string"}
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+                for key, (kind, value) in CONTEXT.items()
             ],
         )
         refused += [
