@@ -72,6 +72,7 @@ lint: $(STAMP) $(NODE_STAMP) ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/zizmor --offline --quiet .github
 	npm run --silent lint
 
 format: $(STAMP) $(NODE_STAMP) ## Format the code
