@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.infrastructure.conftest import Template
 
-from chest_xray.backends.sagemaker.follow import LOG_GROUP
+from chest_xray.backends.sagemaker.follow import PROCESSING, TRAINING
 from chest_xray.settings import SageMakerSettings
 
 
@@ -214,7 +214,7 @@ def test_every_kind_of_log_that_sagemaker_makes_is_made_before_it(template: Temp
     made = {one["LogGroupName"] for one in template.properties("Logs::LogGroup")}
     kinds = ("TrainingJobs", "ProcessingJobs", "TransformJobs", "Endpoints/chest-xray")
     assert {f"/aws/sagemaker/{kind}" for kind in kinds} <= made
-    assert LOG_GROUP in made
+    assert {TRAINING.log_group, PROCESSING.log_group} <= made
 
 
 def test_cdk_makes_nothing_that_a_run_or_a_release_makes(template: Template) -> None:
