@@ -11,7 +11,7 @@ from tests.support.processes import ROOT, environment
 
 from chest_xray.training.run import RunFolder
 
-FLAGS = "--epochs 3 --batch-size 8 --learning-rate 0.002 --checkpoint-steps 2"
+FLAGS = "--epochs 5 --batch-size 8 --learning-rate 0.002 --checkpoint-steps 2"
 
 
 @pytest.mark.slow
