@@ -22,6 +22,7 @@ from chest_xray.settings import load_sagemaker_settings, load_settings
 from chest_xray.training.config import TrainConfig
 from chest_xray.training.run import RunFolder
 
+LONG = 10  # epochs
 OPTIONS = ("--epochs=2", "--batch-size=8", "--checkpoint-steps=2", "--learning-rate=0.002")
 
 
@@ -46,14 +47,10 @@ def only_job(bucket_prefix: str) -> dict[str, Any]:
     return sagemaker.describe_training_job(TrainingJobName=found[-1]["TrainingJobName"])
 
 
-def reclaim_once_there_is_a_checkpoint(name: str) -> None:
+def reclaim_once_there_is_a_checkpoint(job: str) -> None:
     """Whatever the client has heard of the job by then."""
 
     def reclaimed() -> bool:
-        jobs = client("sagemaker").list_training_jobs(NameContains=name)["TrainingJobSummaries"]
-        if not jobs:
-            return False
-        job = jobs[-1]["TrainingJobName"]
         place = f"chest-xray/checkpoints/{job}/"
         kept = client("s3").list_objects_v2(Bucket=shared_emulator().bucket, Prefix=place).get("Contents", [])
         whole = f"{place}checkpoint.pt" in [item["Key"] for item in kept]
@@ -68,15 +65,19 @@ def test_a_job_on_spot_says_what_became_of_it_and_leaves_a_run(data: Path, tmp_p
     env = variables(tmp_path / "home")
     cloud = tmp_path / "reclaimed"
     spot = ("--backend", "sagemaker", "--instance-type", "ml.g4dn.xlarge", "--use-spot", "--usd-per-hour", "0.7")
-    process = start(env, *spot, "--data", data, "--output", cloud, *OPTIONS)
-    reclaim_once_there_is_a_checkpoint("reclaimed")
-    _, err = process.communicate(timeout=300)
+    # Longer than the copy of a checkpoint takes on a busy machine.
+    options = ("--job-name", "taken-away", *OPTIONS, f"--epochs={LONG}", f"--patience={LONG}")
+    process = start(env, *spot, "--data", data, "--output", cloud, *options)
+    try:
+        reclaim_once_there_is_a_checkpoint("taken-away")
+    finally:
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert len(RunFolder(cloud).record().history) == 2
+    assert len(RunFolder(cloud).record().history) == LONG
     left = {str(path.relative_to(cloud)) for path in cloud.rglob("*") if path.is_file()}
     assert {"job.json", "model/training.json", "model/weights.safetensors"} <= left
-    _check_job(only_job("reclaimed"), err, data)
-    code, said = run(env, *spot, "--data", data, "--output", cloud, *OPTIONS)
+    _check_job(client("sagemaker").describe_training_job(TrainingJobName="taken-away"), err, data)
+    code, said = run(env, *spot, "--data", data, "--output", cloud, *options)
     assert (code, "nothing to do" in said) == (0, True)
 
 
@@ -91,7 +92,7 @@ def _check_job(job: dict[str, Any], err: str, data: Path) -> None:
     config = client("s3").get_object(
         Bucket=shared_emulator().bucket, Key=f"{channels['config'].split('/', 3)[3]}/config.json"
     )
-    assert json.loads(config["Body"].read())["epochs"] == 2
+    assert json.loads(config["Body"].read())["epochs"] == LONG
     assert {name: value for name, value in job["HyperParameters"].items() if not isinstance(value, str)} == {}
     # Every metric was found in the real log, and the last epoch's value counts.
     last = [line for line in log_lines(client("logs"), job["TrainingJobName"]) if line.startswith("epoch=")][-1]
